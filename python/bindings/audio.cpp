@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings.hpp"
+
+namespace koe::bindings {
+
+void bind_audio(pybind11::module_&) {}
+
+}  // namespace koe::bindings
