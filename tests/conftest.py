@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real model and the real voices, fetched once for the whole run.
+
+Everything that a test run stores goes into one cache folder: `KOE_CACHE` where it is set, so that a developer's runs
+share one, or else a temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from koe import assets
+
+
+@pytest.fixture(scope="session", autouse=True)
+def koe_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of this run, for child processes as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "KOE_CACHE" not in os.environ:
+            patch.setenv("KOE_CACHE", str(tmp_path_factory.mktemp("koe-cache")))
+        yield assets.cache_root()
+
+
+@pytest.fixture(scope="session")
+def model_path(koe_cache: Path) -> Path:
+    """The int8 ONNX export of Kokoro-82M v1.0."""
+    return assets.model_path()
+
+
+@pytest.fixture(scope="session")
+def voices(koe_cache: Path) -> Path:
+    """A folder that holds all 54 voices as `<name>.bin`."""
+    return assets.fetch("all", model=False)[0].parent
