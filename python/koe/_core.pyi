@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """koe's C++ core on NumPy arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -19,6 +19,34 @@ class Error(RuntimeError):
     """A bad model, voice or device."""
 
 # --- text: tokenizer, sentence splitter, chunker ---
+
+MAX_TOKENS: int
+
+class Encoding:
+    @property
+    def ids(self) -> NDArray[np.int64]: ...
+    @property
+    def indices(self) -> NDArray[np.int64]: ...
+    @property
+    def dropped(self) -> list[tuple[str, int]]: ...
+    def __len__(self) -> int: ...
+
+class Tokenizer:
+    def __init__(self, vocabulary: Mapping[str, int]) -> None: ...
+    def encode(self, phonemes: str | bytes) -> Encoding: ...
+    def count(self, phonemes: str | bytes) -> int: ...
+    def decode(self, ids: Sequence[int] | NDArray[np.int64]) -> str: ...
+    def __contains__(self, character: str) -> bool: ...
+    def __len__(self) -> int: ...
+    @property
+    def vocabulary(self) -> dict[str, int]: ...
+
+def chunk_phonemes(
+    sentences: Iterable[str] | str,
+    tokenizer: Tokenizer,
+    max_tokens: int = 510,
+    target_tokens: int = 250,
+) -> list[list[tuple[int, int, int]]]: ...
 
 # --- voice: style packs ---
 
