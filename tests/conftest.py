@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real model and the real voices, fetched once for the whole run.
 
-Everything that a test run stores goes into one cache folder: `KOE_CACHE` where it is set, so that a developer's runs
+Everything that a test run stores goes into one cache folder: `KOE_CACHE` where it is set, so that runs can
 share one, or else a temporary folder.
 """
 

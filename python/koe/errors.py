@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every error koe raises on purpose derives from `TTSError`; a message says what, with what value, and what to do."""
+"""koe's errors, all derived from `TTSError`; a message says what was wrong, the value, and what to do."""
 
 
 class TTSError(Exception):

@@ -216,30 +216,32 @@ class HubFile:
 
     def deliver(self, asset: Asset, siblings: Mapping[str, Asset], store: Store, progress: Progress) -> None:
         with progress.task(f"{asset.file} (Hugging Face hub)", None):
-            path = self._download()
+            path = self._download(asset)
         try:
             with path.open("rb") as file, store(asset) as sink:
                 _copy(file, sink)
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror}") from error
 
-    def _download(self) -> Path:
+    def _download(self, asset: Asset) -> Path:
         try:
-            import huggingface_hub
+            import huggingface_hub as hub
 
+            cached = hub.try_to_load_from_cache(self.repo, self.file, revision=self.revision)
+            if isinstance(cached, str):
+                return Path(cached)
+            # The download tries a dead network again for half a minute; asking for headers fails at once.
+            url = hub.hf_hub_url(self.repo, self.file, revision=self.revision)
+            size = hub.get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S, library_name="koe").size
+            if size not in (None, asset.size):
+                raise SourceError(f"wrong bytes: the file there has {size}, and the manifest's {asset.size}")
             with _quiet_hub():
                 return Path(
-                    huggingface_hub.hf_hub_download(
-                        self.repo,
-                        self.file,
-                        revision=self.revision,
-                        etag_timeout=_HUB_TIMEOUT_S,
-                        library_name="koe",
-                    )
+                    hub.hf_hub_download(self.repo, self.file, revision=self.revision, library_name="koe")
                 )
-        except (
-            Exception
-        ) as error:  # whatever the library and its HTTP client raise, the next source gets its turn
+        except SourceError:
+            raise
+        except Exception as error:  # whatever the library's HTTP client raises, the next source gets its turn
             raise SourceError(_root_reason(error)) from error
 
 
@@ -272,7 +274,7 @@ class HttpsFile:
             error.close()
             raise SourceError(f"the server answered {error.code} {error.reason}") from error
         except urllib.error.URLError as error:
-            raise SourceError(_root_reason(error)) from error
+            raise SourceError(str(error.reason)) from error
         except OSError as error:
             raise SourceError(f"the connection broke: {error}") from error
 
@@ -292,7 +294,7 @@ def _npm_reason(stderr: str, status: int) -> str:
 
 
 def _root_reason(error: BaseException) -> str:
-    # Networking errors come wrapped several deep: the outermost says what was tried, the innermost why it failed.
+    # Networking errors come wrapped several deep: the outermost says what was tried, the innermost why.
     root = error
     while (inner := root.__cause__ or root.__context__) is not None:
         root = inner
