@@ -171,3 +171,135 @@ class Bundle:
 # --- vocoder ---
 
 # --- audio: stitching ---
+
+class StitchOptions:
+    """How chunks become one piece of speech.
+
+    Args:
+        sample_rate_hz: 1 to 768 000.
+        silence_s: Between chunks, rounded to a sample; 0 to 3 600.
+        fade_s: Raised-cosine fade at both ends of each chunk; 0 to 1.
+        trim: Cut what lies outside `find_speech`.
+        threshold_db: Speech is above this level relative to the chunk's loudest 5 ms; -200 to 0.
+        floor_db: And above this one relative to full scale; -200 to 0.
+        margin_s: Kept on each side of the speech; 0 to 10.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: float = 24000.0,
+        silence_s: float = 0.4,
+        fade_s: float = 0.008,
+        trim: bool = True,
+        threshold_db: float = -50.0,
+        floor_db: float = -70.0,
+        margin_s: float = 0.04,
+    ) -> None: ...
+    @property
+    def sample_rate_hz(self) -> float: ...
+    @property
+    def silence_s(self) -> float: ...
+    @property
+    def fade_s(self) -> float: ...
+    @property
+    def trim(self) -> bool: ...
+    @property
+    def threshold_db(self) -> float: ...
+    @property
+    def floor_db(self) -> float: ...
+    @property
+    def margin_s(self) -> float: ...
+
+class Placement:
+    """Where a chunk came to lie in the output, in samples."""
+
+    @property
+    def offset(self) -> int:
+        """The chunk's first kept sample in the output."""
+
+    @property
+    def n_samples(self) -> int:
+        """Samples kept."""
+
+    @property
+    def trimmed_start(self) -> int:
+        """Samples cut from the chunk's start."""
+
+    @property
+    def trimmed_end(self) -> int:
+        """Samples cut from the chunk's end."""
+
+    def position(self, sample: int) -> int:
+        """The place in the output of a sample of the untrimmed chunk; one that was cut gives the nearest left."""
+
+    def __eq__(self, other: object) -> bool: ...
+
+def find_speech(samples: _AnyArray, options: StitchOptions = ...) -> tuple[int, int]:
+    """First sample and end of the part that holds speech, margins included; (0, 0) for silence throughout.
+
+    Raises:
+        Error: The samples hold NaN or infinity.
+    """
+
+class Stitcher:
+    """Joins chunks as they come: trims, fades, and puts silence between. For one thread at a time."""
+
+    def __init__(self, options: StitchOptions = ...) -> None: ...
+    def push(self, chunk: _AnyArray, pause_before_s: float | None = None) -> tuple[_FloatArray, Placement]:
+        """Add a chunk; a silent one gives no samples, and a pause asked for with it goes before the next.
+
+        Args:
+            chunk: Samples, [n] float32.
+            pause_before_s: In place of `silence_s`, and even before the first chunk; 0 to 3 600.
+
+        Returns:
+            The samples to play now, pause and chunk; and where the chunk lies.
+
+        Raises:
+            Error: The chunk holds NaN or infinity; the stitcher is then as before.
+            ValueError: The pause is out of range.
+        """
+
+    def finish(self) -> _FloatArray:
+        """End the speech: a pause that is still kept, if any; the stitcher is then as new."""
+
+    @property
+    def n_samples(self) -> int:
+        """Samples given out since the beginning or the last `finish`."""
+
+    @property
+    def options(self) -> StitchOptions: ...
+
+def stitch(
+    chunks: Sequence[_AnyArray],
+    options: StitchOptions = ...,
+    pauses_before_s: Sequence[float | None] | None = None,
+) -> tuple[_FloatArray, list[Placement]]:
+    """All chunks through one `Stitcher`.
+
+    Raises:
+        Error: A chunk holds NaN or infinity.
+        ValueError: The counts of chunks and pauses differ, or a pause is out of range.
+    """
+
+def encode_wav(samples: _AnyArray, sample_rate_hz: int = 24000, format: str = "pcm16") -> bytes:
+    """A mono WAV file in memory, "pcm16" (clipped above 1) or "float32".
+
+    Raises:
+        Error: The samples hold NaN or infinity.
+        ValueError: An unknown format, a sample rate of 0, or more than 4 GiB.
+    """
+
+def write_wav(
+    path: str | PathLike[str], samples: _AnyArray, sample_rate_hz: int = 24000, format: str = "pcm16"
+) -> None:
+    """Write that file; a failure leaves nothing half-written.
+
+    Raises:
+        Error: As `encode_wav`, or it can't be written.
+        ValueError: As `encode_wav`.
+    """
