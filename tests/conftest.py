@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from koe import assets
+from koe.prepare import prepare_cached
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +30,12 @@ def koe_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def model_path(koe_cache: Path) -> Path:
     """The int8 ONNX export of Kokoro-82M v1.0."""
     return assets.model_path()
+
+
+@pytest.fixture(scope="session")
+def bundle_path(model_path: Path) -> Path:
+    """The bundle made from that model."""
+    return prepare_cached(model_path, assets.bundle_cache_dir())
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,7 @@ class Loopback:
         url = self.serve(f"/{name}/-/{name}-{version}.tgz", tarball)
         entry = {"name": name, "version": version, "dist": {"tarball": url, "integrity": integrity}}
         index = {"name": name, "dist-tags": {"latest": version}, "versions": {version: entry}}
-        self.serve(
-            f"/{name}", Answer(json.dumps(index).encode(), headers={"Content-Type": "application/json"})
-        )
+        self.serve(f"/{name}", Answer(json.dumps(index).encode(), headers={"Content-Type": "application/json"}))
 
 
 @contextmanager

