@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stitching: what the listener hears between, before and after chunks."""
 
+import concurrent.futures
 import io
 import itertools
+import os
 import wave
 from pathlib import Path
 
@@ -412,6 +414,32 @@ def test_a_wav_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(_core.Error, match="cannot write"):
             _core.write_wav(path, noise(0.01, -20))
     assert list(tmp_path.iterdir()) == [occupied]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    samples = noise(0.01, -20)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        _core.write_wav(pipe, samples)
+        assert read.result(timeout=30) == _core.encode_wav(samples)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_stays_one_and_its_file_is_written(tmp_path: Path, exists: bool) -> None:
+    target, link = tmp_path / "target.wav", tmp_path / "link.wav"
+    if exists:
+        target.write_bytes(b"old")
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip("this account may not make links")
+    _core.write_wav(link, noise(0.01, -20))
+    assert link.is_symlink()
+    assert target.read_bytes() == _core.encode_wav(noise(0.01, -20))
 
 
 def test_a_wav_of_an_unknown_format_or_rate_is_refused() -> None:

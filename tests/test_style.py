@@ -135,6 +135,53 @@ def test_from_array_copies() -> None:
     np.testing.assert_array_equal(_core.StylePack.from_array(a_pack(6)[::2]).array, a_pack(6)[::2])
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists a process's mappings")
+@pytest.mark.parametrize("kind", ["bin", "npy", "npz"])
+def test_values_are_read_in_place_where_they_lie_aligned(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"voice.{kind}"
+    if kind == "bin":
+        a_pack().tofile(path)
+    elif kind == "npy":
+        np.save(path, a_pack())
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("ab.npy", npy(a_pack()))  # 30 bytes of header and 6 of name: a multiple of 4
+    opened = _core.StylePack.open(path)
+    address = opened.array.__array_interface__["data"][0]
+    mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(path.name)]
+    ranges = [[int(end, 16) for end in line.split()[0].split("-")] for line in mapped]
+    assert any(begin <= address < end for begin, end in ranges)
+
+
+def test_the_real_voices_are_read_one_by_one_and_from_one_archive(voices: Path, tmp_path: Path) -> None:
+    files = {path.stem: np.fromfile(path, "<f4").reshape(510, 256) for path in sorted(voices.glob("*.bin"))}
+    assert len(files) == 54
+    archive = tmp_path / "voices-v1.0.bin"
+    with archive.open("wb") as file:
+        np.savez(file, **files)
+    assert _core.StylePack.names(archive) == list(files)
+    for name, values in files.items():
+        np.testing.assert_array_equal(_core.StylePack.open(voices / f"{name}.bin").array, values)
+        np.testing.assert_array_equal(_core.StylePack.open(archive, name).array, values)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists a process's mappings")
+def test_a_dropped_pack_lets_go_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "let-go.bin"
+    a_pack().tofile(path)
+
+    def held() -> tuple[bool, bool]:
+        mapped = path.name in Path("/proc/self/maps").read_text()
+        return mapped, any(os.path.realpath(fd) == str(path) for fd in Path("/proc/self/fd").iterdir())
+
+    opened = _core.StylePack.open(path)
+    row = opened.row(0)
+    del opened
+    assert held() == (True, False)
+    del row
+    assert held() == (False, False)
+
+
 # --- files that are refused ---
 
 
@@ -153,9 +200,7 @@ def test_a_raw_file_of_another_size_is_refused(tmp_path: Path, n_bytes: int) -> 
         _core.StylePack.names(path)
 
 
-@pytest.mark.parametrize(
-    ("value", "name"), [(np.nan, "NaN"), (np.inf, r"\+infinity"), (-np.inf, "-infinity")]
-)
+@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, r"\+infinity"), (-np.inf, "-infinity")])
 @pytest.mark.parametrize("kind", ["bin", "npy", "npz"])
 def test_a_value_that_is_not_finite_is_refused_with_its_place(
     tmp_path: Path, value: float, name: str, kind: str
@@ -216,9 +261,7 @@ def test_a_pickle_is_refused_and_not_evaluated(tmp_path: Path, kind: str) -> Non
         (np.zeros(2, [("a", "<f4"), ("b", "<f4")]), "structured"),
     ],
 )
-def test_an_npy_of_another_type_or_shape_is_refused(
-    tmp_path: Path, array: NDArray[np.generic], match: str
-) -> None:
+def test_an_npy_of_another_type_or_shape_is_refused(tmp_path: Path, array: NDArray[np.generic], match: str) -> None:
     path = tmp_path / "voice.npy"
     np.save(path, array)
     refused(path, match)
@@ -366,9 +409,7 @@ def test_no_content_crashes(tmp_path_factory: pytest.TempPathFactory, data: byte
         (510, 510, "tokens", 510, 509),
     ],
 )
-def test_the_row_follows_the_models_rule(
-    n_phonemes: int, n_tokens: int, rule: str, n_rows: int, row: int
-) -> None:
+def test_the_row_follows_the_models_rule(n_phonemes: int, n_tokens: int, rule: str, n_rows: int, row: int) -> None:
     assert _core.style_row(n_phonemes, n_tokens, rule, n_rows) == row
 
 
@@ -461,9 +502,7 @@ def test_slerp_turns_each_row_in_its_own_plane(t: float) -> None:
 def test_lerp_of_rows_is_the_straight_line() -> None:
     a, b = PACKS[0].row(0), PACKS[1].row(0)
     np.testing.assert_allclose(_core.lerp_styles(a, b, 0.25), 0.75 * a + 0.25 * b, rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(
-        _core.lerp_styles(PACKS[0], PACKS[1], 0.25).row(0), _core.lerp_styles(a, b, 0.25)
-    )
+    np.testing.assert_array_equal(_core.lerp_styles(PACKS[0], PACKS[1], 0.25).row(0), _core.lerp_styles(a, b, 0.25))
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0, -1.0, 0.0, 1 + 1e-7])

@@ -21,8 +21,8 @@ enum class WavFormat {
 KOE_API std::vector<std::byte> encode_wav(std::span<const float> samples, std::uint32_t sample_rate_hz,
                                           WavFormat format = WavFormat::kPcm16);
 
-/// Writes that file under another name and renames it, so that a failure leaves nothing half-written behind. Throws as
-/// encode_wav() does, and koe::Error where it can't be written.
+/// Writes that file as `path`.part and renames it, so that a failure leaves nothing half-written behind; a pipe or a device is
+/// written to as it is. Throws as encode_wav() does, and koe::Error where it can't be written.
 KOE_API void write_wav(const std::filesystem::path& path, std::span<const float> samples, std::uint32_t sample_rate_hz,
                        WavFormat format = WavFormat::kPcm16);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::uint16_t kFormatPcm = 1;
 constexpr std::uint16_t kFormatFloat = 3;
+constexpr int kMaxLinks = 40;  // as Linux follows
 
 class Writer {
  public:
@@ -39,6 +41,20 @@ class Writer {
  private:
   std::vector<std::byte> bytes_;
 };
+
+std::error_code write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (file) return {};
+  // The stream itself doesn't say why; where the system left no reason, there is only this to say.
+  return errno != 0 ? std::error_code(errno, std::generic_category()) : std::make_error_code(std::errc::io_error);
+}
+
+[[noreturn]] void fail(const std::filesystem::path& path, const std::error_code& error) {
+  throw Error("cannot write '" + display(path) + "': " + error.message());
+}
 
 }  // namespace
 
@@ -93,20 +109,27 @@ std::vector<std::byte> encode_wav(std::span<const float> samples, std::uint32_t 
 void write_wav(const std::filesystem::path& path, std::span<const float> samples, std::uint32_t sample_rate_hz,
                WavFormat format) {
   const std::vector<std::byte> bytes = encode_wav(samples, sample_rate_hz, format);
-  std::filesystem::path part = path;
-  part += ".part";
   std::error_code error;
-  {
-    std::ofstream file(part, std::ios::binary | std::ios::trunc);
-    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    file.close();
-    if (!file) error = std::make_error_code(std::errc::io_error);
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    // A pipe or a device (or a folder, which fails) must not be replaced by a file.
+    error = write_bytes(path, bytes);
+    if (error) fail(path, error);
+    return;
   }
-  if (!error) std::filesystem::rename(part, path, error);
+  // A link stays one: the file that it leads to, which need not exist yet, is replaced.
+  std::filesystem::path target = path;
+  for (int i = 0; i < kMaxLinks && std::filesystem::is_symlink(target, error); ++i) {
+    target = target.parent_path() / std::filesystem::read_symlink(target, error);
+  }
+  std::filesystem::path part = target;
+  part += ".part";
+  error = write_bytes(part, bytes);
+  if (!error) std::filesystem::rename(part, target, error);
   if (error) {
     std::error_code ignored;
     std::filesystem::remove(part, ignored);
-    throw Error("cannot write '" + display(path) + "': " + error.message());
+    fail(path, error);
   }
 }
 
