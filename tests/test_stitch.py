@@ -110,18 +110,24 @@ def test_thresholds_and_margin_can_be_set() -> None:
 HORSE_ROOF = [81, 83, 16, 50, 156, 76, 123, 61, 16, 102, 68, 16, 83, 16, 123, 156, 63, 48, 4]
 
 
-@pytest.mark.parametrize("voice", ["af_heart", "bf_emma", "bm_george"])
-def test_the_models_own_edges_are_cut_and_its_final_f_is_not(voice: str, model_path: Path, voices: Path) -> None:
+@pytest.fixture(scope="module")
+def whole_model(model_path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("voice", ["af_heart", "bf_emma", "bm_george"])
+def test_the_models_own_edges_are_cut_and_its_final_f_is_not(
+    voice: str, whole_model: onnxruntime.InferenceSession, voices: Path
+) -> None:
     style = _core.StylePack.open(voices / f"{voice}.bin").row(len(HORSE_ROOF) - 1)
     inputs = {
         "tokens": np.array([[0, *HORSE_ROOF, 0]], np.int64),
         "style": style[None],
         "speed": np.ones(1, np.float32),
     }
-    samples = session.run(None, inputs)[0].ravel() / np.float32(1.5)
+    samples = whole_model.run(None, inputs)[0].ravel() / np.float32(1.5)
     begin, end = _core.find_speech(samples)
     assert begin > 0.1 * RATE
     assert end < len(samples) - 0.1 * RATE

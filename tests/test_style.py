@@ -314,7 +314,10 @@ def test_a_flipped_byte_in_an_npz_never_gives_other_values(tmp_path: Path, save:
     content = bytearray(whole.read_bytes())
     path = tmp_path / "flipped.npz"
     n_refused = 0
-    for position in range(len(content)):
+    # Every byte of the headers and of the directory, and some of the values between.
+    end_of_values = len(content) - 200
+    positions = [*range(250), *range(250, end_of_values, 29), *range(end_of_values, len(content))]
+    for position in positions:
         content[position] ^= 0x10
         path.write_bytes(content)
         content[position] ^= 0x10
@@ -324,7 +327,7 @@ def test_a_flipped_byte_in_an_npz_never_gives_other_values(tmp_path: Path, save:
             n_refused += 1
             continue
         np.testing.assert_array_equal(opened.array, a_pack(1))
-    assert n_refused > 0.9 * 1024
+    assert n_refused > len(positions) / 2
 
 
 def test_a_deflated_member_that_claims_too_little_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koe import _core
+from koe.voice import ALIASES, Voice
 
 NAMES = [
     "af_alloy",
@@ -59,6 +60,12 @@ def test_a_spec_gives_full_names_and_weights_that_sum_to_one(spec: str, voices: 
 )
 def test_a_short_name_stands_for_its_voice(short: str, full: str) -> None:
     assert _core.parse_voice_spec(short) == [(full, 1.0)]
+
+
+def test_the_spec_and_the_python_layer_agree_on_short_names() -> None:
+    for short, full in ALIASES.items():
+        assert _core.parse_voice_spec(short) == _core.parse_voice_spec(full)
+    assert {name for name, _ in _core.parse_voice_spec("+".join(ALIASES))} == set(Voice) - {Voice.DEFAULT}
 
 
 @pytest.mark.parametrize(

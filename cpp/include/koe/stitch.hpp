@@ -13,10 +13,10 @@ namespace koe {
 
 /// How chunks become one piece of speech.
 ///
-/// The level defaults come from 66 utterances of six v1.0 voices: sentences have 170–400 ms at the start and 300–740 ms at the
-/// end without speech, -75 dBFS or less (most of it near -90) where the loudest 5 ms reach -12 to -21 dBFS; final s, f and θ
-/// fade through -40 to -65 dBFS, some over 100 ms. All that the defaults cut there has an RMS below -72 dBFS.
-/// The original model's source noise changes none of this: its edges differ by a decibel from those without noise.
+/// The level defaults come from 66 utterances of six v1.0 voices: sentences have 170–400 ms at the start and 300–740 ms at
+/// the end without speech, -75 dBFS or less (most of it near -90) where the loudest 5 ms reach -12 to -21 dBFS; final s, f
+/// and θ fade through -40 to -65 dBFS, some over 100 ms. All that the defaults cut there has an RMS below -72 dBFS. The
+/// source noise of the original model changes none of this: its edges are within two decibels of those without noise.
 struct StitchOptions {
   double sample_rate_hz = 24'000;  ///< 1 to 768 000
   double silence_s = 0.4;          ///< between chunks; 0 to 3 600, rounded to a sample
@@ -62,8 +62,8 @@ KOE_API Span find_speech(std::span<const float> samples, const StitchOptions& op
 /// The samples of find_speech(). Throws as it does.
 KOE_API std::vector<float> trim(std::span<const float> samples, const StitchOptions& options = {});
 
-/// Fades both ends in place by 0.5 − 0.5·cos(πi/n) over n samples, at most half of them all. The very first and the very last
-/// sample become 0, so whatever follows, a join can't click.
+/// Fades both ends in place by 0.5 − 0.5·cos(πi/n) over n samples, at most half of them all, rounded up. For n > 0 the very
+/// first and the very last sample become 0, so whatever follows, a join can't click.
 KOE_API void fade(std::span<float> samples, std::size_t n) noexcept;
 
 /// What a push gave: samples to play now, and where the chunk lies.

@@ -57,7 +57,8 @@ class Parser {
  private:
   [[noreturn]] void fail(const std::string& what) const {
     const auto before = spec_.substr(0, position_);
-    const auto n_before = before.size() - static_cast<std::size_t>(std::count_if(before.begin(), before.end(), continues_character));
+    const auto n_inside = std::count_if(before.begin(), before.end(), continues_character);
+    const std::size_t n_before = before.size() - static_cast<std::size_t>(n_inside);
     std::size_t shown = std::min<std::size_t>(spec_.size(), 80);
     while (shown < spec_.size() && shown > 0 && continues_character(spec_[shown])) --shown;
     throw std::invalid_argument("voice '" + without_controls(spec_.substr(0, shown)) + (shown < spec_.size() ? "…" : "") +
