@@ -131,9 +131,7 @@ def _external_files(path: Path) -> list[Path]:
         model = _load(path, external=False)
     except InvalidModelError:
         return []  # said later, with the reason, when the model itself is read
-    locations = {
-        ExternalDataInfo(tensor).location for tensor in model.graph.initializer if uses_external_data(tensor)
-    }
+    locations = {ExternalDataInfo(tensor).location for tensor in model.graph.initializer if uses_external_data(tensor)}
     return [path.parent / location for location in sorted(locations)]
 
 
@@ -199,9 +197,7 @@ def _load(path: Path, *, external: bool = True) -> ModelProto:
     except OSError as error:
         raise InvalidModelError(f"{path}: can't be read: {error}") from error
     if not model.graph.node or not model.opset_import:
-        raise InvalidModelError(
-            f"{path}: not an ONNX model, or cut short: it has no graph or no operator set"
-        )
+        raise InvalidModelError(f"{path}: not an ONNX model, or cut short: it has no graph or no operator set")
     if external:
         try:
             onnx.load_external_data_for_model(model, str(path.parent))
@@ -218,7 +214,7 @@ def _stated_version(model: ModelProto, path: Path) -> str:
     """The graphs of v1.0 and v0.19 are alike, so the file must say: by metadata or, as published, by its name."""
     stated = {entry.key: entry.value for entry in model.metadata_props}.get("koe.model_version")
     if stated is not None:
-        return stated.removeprefix("v")
+        return str(stated).removeprefix("v")
     return "0.19" if re.search(r"v?0[._]19(?!\d)", path.name) else "1.0"
 
 

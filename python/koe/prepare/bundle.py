@@ -91,9 +91,7 @@ def _stored(name: str, constant: Constant) -> Iterable[tuple[str, npt.NDArray[An
         return [(name, constant.dequantized())]
     shift = 128 if constant.values.dtype == np.uint8 else 0
     zeros = (
-        np.full(1, 0 if zero is None else zero, np.int16)
-        if zero is None or zero.size == 1
-        else zero.astype(np.int16)
+        np.full(1, 0 if zero is None else zero, np.int16) if zero is None or zero.size == 1 else zero.astype(np.int16)
     )
     tensors: list[tuple[str, npt.NDArray[Any]]] = [
         (name, (constant.values.astype(np.int16) - shift).astype(np.int8)),

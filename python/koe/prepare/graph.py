@@ -178,8 +178,7 @@ class Graph:
         model = helper.make_model(graph, opset_imports=list(self.model.opset_import))
         model.ir_version = self.model.ir_version
         try:
-            return np.asarray(ReferenceEvaluator(model).run([name], values)[0])
+            results: Any = ReferenceEvaluator(model).run([name], values)
+            return np.asarray(results[0])
         except Exception as error:
-            raise InvalidModelError(
-                f"constant {name!r} ({node.op_type}) can't be evaluated: {error}"
-            ) from error
+            raise InvalidModelError(f"constant {name!r} ({node.op_type}) can't be evaluated: {error}") from error

@@ -48,11 +48,18 @@ class WeightFinder:
         self._layers: dict[str, NodeProto] = {}
 
     def weights(self) -> Iterator[tuple[str, Constant]]:
-        """Every parameter, checked for its shape.
+        """Every parameter, checked for its shape and for NaN and infinity.
 
         Raises:
-            InvalidModelError: names the parameter that is missing or of the wrong shape.
+            InvalidModelError: names the parameter that is missing, of the wrong shape, or not finite.
         """
+        for name, constant in self._weights():
+            floats = constant.values if constant.scale is None else constant.scale
+            if not np.isfinite(floats).all():
+                raise InvalidModelError(f"parameter {name} holds NaN or infinity: the model is damaged")
+            yield name, constant
+
+    def _weights(self) -> Iterator[tuple[str, Constant]]:
         widths = self._widths()
         for layer in layers(widths):
             yield from self._layer_weights(layer)
@@ -152,19 +159,13 @@ class WeightFinder:
         if kind == "ConvInteger":
             return self._integers(layer, inputs[1], self._scale_after(layer, node), inputs[3])
         if kind == "MatMulInteger":
-            return self._integers(
-                layer, inputs[1], self._scale_after(layer, node), inputs[3], axis=1
-            ).transposed()
+            return self._integers(layer, inputs[1], self._scale_after(layer, node), inputs[3], axis=1).transposed()
         if kind == "QLinearConv":
             return self._integers(layer, inputs[3], self._constant(layer, inputs[4]), inputs[5])
         if kind == "DynamicQuantizeMatMul":
-            return self._integers(
-                layer, inputs[1], self._constant(layer, inputs[2]), inputs[3], axis=1
-            ).transposed()
+            return self._integers(layer, inputs[1], self._constant(layer, inputs[2]), inputs[3], axis=1).transposed()
         if kind == "MatMulIntegerToFloat":
-            return self._integers(
-                layer, inputs[1], self._constant(layer, inputs[3]), inputs[5], axis=1
-            ).transposed()
+            return self._integers(layer, inputs[1], self._constant(layer, inputs[3]), inputs[5], axis=1).transposed()
         raise InvalidModelError(
             f"{layer}.weight is in a {kind} node, which koe does not read; use a float32, float16 or int8 export"
         )
@@ -228,9 +229,7 @@ class WeightFinder:
                             return found
                 elif node.op_type in _BIAS_PATH:
                     queue.extend(node.output)
-        raise InvalidModelError(
-            f"parameter {self.prefix}{layer}.bias belongs to no convolution or matrix product"
-        )
+        raise InvalidModelError(f"parameter {self.prefix}{layer}.bias belongs to no convolution or matrix product")
 
     def _unbiased(self, layer: str) -> NodeProto:
         """A block's 1×1 convolution: its output is added to conv2's."""
@@ -246,9 +245,7 @@ class WeightFinder:
                             return found
                 if node.op_type in _OUTPUT_PATH:
                     queue.extend(node.output)
-        raise InvalidModelError(
-            f"no {self.prefix}{layer}: looked for a convolution whose output is added to conv2's"
-        )
+        raise InvalidModelError(f"no {self.prefix}{layer}: looked for a convolution whose output is added to conv2's")
 
     def _layer_before(self, name: str) -> NodeProto | None:
         queue = deque([name])
@@ -298,12 +295,11 @@ class WeightFinder:
             # Unnamed: the constant factor inside the sine.
             sine = self._before(snake.before, "Sin")
             product = None if sine is None else self.graph.producers.get(sine.input[0])
-            factors = (
-                [] if product is None else [name for name in product.input if self.graph.is_constant(name)]
-            )
+            factors = [] if product is None else [name for name in product.input if self.graph.is_constant(name)]
             if product is None or product.op_type != "Mul" or len(factors) != 1:
                 raise InvalidModelError(
-                    f"no parameter {self.prefix}{snake.name}: looked for its name, and for Sin(α · x) before {snake.before}"
+                    f"no parameter {self.prefix}{snake.name}: looked for its name, and for Sin(α · x) "
+                    f"before {snake.before}"
                 )
             found = self.graph.constant(factors[0])
         values = found.dequantized().reshape(-1)
