@@ -73,7 +73,7 @@ class WeightFinder:
     def activation(self, layer: str) -> str:
         """Name of the tensor a layer (such as "asr_res.0") is applied to, before any quantisation."""
         node = self.layer(layer)
-        name = node.input[1] if self.graph.is_constant(node.input[0]) else node.input[0]
+        name: str = node.input[1] if self.graph.is_constant(node.input[0]) else node.input[0]
         while (producer := self.graph.producers.get(name)) is not None:
             if producer.op_type not in _QUANTIZERS | {"Cast", "Identity"}:
                 break
