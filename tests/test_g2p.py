@@ -337,13 +337,11 @@ def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("voice", "language"),
     [
-        ("af", AMERICAN),
-        ("bf_emma", BRITISH),
+        ("af_heart", AMERICAN),
         (Voice.GEORGE, BRITISH),
-        ("emma", BRITISH),
         ("ff_siwis", Language.FRENCH),
-        ("bm_george:0.5,af_sky:0.5", BRITISH),
-        ("voices/mine.bin", AMERICAN),
+        ("mine", AMERICAN),
+        ("brilliant", AMERICAN),
     ],
 )
 def test_the_voice_decides_the_language(voice: str, language: Language) -> None:

@@ -66,6 +66,10 @@ def test_other_languages_keep_vowels_length_and_nasal_marks() -> None:
     assert apply_rules("bɔ̃ʒˈuʁ lə- t^ʃˈeː d^zo^ʊ", Language.FRENCH) == "bɔ̃ʒˈuʁ lə ʧˈeː ʣO"
 
 
+def test_the_retroflex_flap_of_hindi_is_no_full_stop() -> None:
+    assert apply_rules("pˈʌr.hənˌaː", Language.HINDI) == "pˈʌɽhənˌaː"
+
+
 @pytest.mark.parametrize(
     ("espeak", "american", "british"),
     [

@@ -9,7 +9,7 @@ from koe.errors import InvalidRequestError
 class Voice(StrEnum):
     """The best-known voices; every other one goes by its name, such as `"af_heart"`.
 
-    A member's value is the name of a voice file, except `DEFAULT`, which is a mix: half Bella, half Sarah.
+    A member's value is the name of a voice, except `DEFAULT`, which is a mix: half Bella, half Sarah.
     """
 
     DEFAULT = "af"
@@ -23,13 +23,6 @@ class Voice(StrEnum):
     ISABELLA = "bf_isabella"
     GEORGE = "bm_george"
     LEWIS = "bm_lewis"
-
-
-# What a short name stands for, in the form that names mixes.
-ALIASES: dict[str, str] = {
-    "af": "af_bella:0.5,af_sarah:0.5",
-    **{voice.name.lower(): voice.value for voice in Voice if voice is not Voice.DEFAULT},
-}
 
 
 class Language(StrEnum):
@@ -66,15 +59,13 @@ class Language(StrEnum):
 
     @classmethod
     def of_voice(cls, voice: str) -> "Language":
-        """The language of a voice by the first letter of its name; of a mix, that of its first voice.
+        """The language of a voice by the first letter of its name, such as that of "bf_emma".
 
-        A name that does not say, such as a file's path, counts as American English.
+        A name that does not say, such as that of a user's own voice, counts as American English.
         """
-        name = ALIASES.get(voice.strip().lower(), voice.strip())
-        letter, second = name[:1].lower(), name[1:2].lower()
-        if second in ("f", "m") and (len(name) == 2 or name[2:3] == "_"):
-            for language, known in _LETTERS.items():
-                if letter == known:
+        if voice[1:3] in ("f_", "m_"):
+            for language, letter in _LETTERS.items():
+                if voice[0] == letter:
                     return language
         return cls.AMERICAN_ENGLISH
 

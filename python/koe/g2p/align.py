@@ -6,11 +6,12 @@ are not its words. The phrase is aligned, phoneme by phoneme, with its words spo
 """
 
 _STRESS = frozenset("ˈˌ")
+_NO_STRESS = str.maketrans("", "", "ˈˌ")
 _VOWELS = frozenset("aeiouæɑɐɒɔəɘɛɜɞɪɨɯɵøœʉʊʌʏyᵊᵻAIOQWY")
-_GAP = 2
-_STRESS_GAP = 0
-_SPACE_GAP = 1
-_FORBIDDEN = 100
+# Up to this length the detailed comparison of all with all is cheap.
+_SHORT = 48
+# Costs of leaving a phoneme, a stress mark or a space without a partner; a pair of unlike kinds never pays.
+_GAP, _STRESS_GAP, _SPACE_GAP, _FORBIDDEN = 2, 0, 1, 100
 
 
 def _gap(phoneme: str) -> int:
@@ -42,9 +43,74 @@ def align_words(phrase: str, words: list[str], joined: list[bool]) -> list[tuple
         every phoneme; empty for a word that nothing was found for.
     """
     groups = phrase.split(" ") if phrase else []
-    # Words that are all letters never become more groups, so equal numbers mean one group a word.
+    # Where no word becomes more groups, equal numbers mean one group a word.
     if len(groups) == len(words) and not any(joined) and all(w and " " not in w for w in words):
         return _group_spans(groups)
+    if len(phrase) <= _SHORT:
+        return _align_stretch(phrase, words, joined)
+    spans: list[tuple[int, int]] = []
+    for group_start, group_end, word_start, word_end in _stretches(groups, words, joined):
+        offset = len(" ".join(groups[:group_start])) + (group_start > 0)
+        stretch = " ".join(groups[group_start:group_end])
+        part = slice(word_start, word_end)
+        spans += [(offset + a, offset + b) for a, b in _align_stretch(stretch, words[part], joined[part])]
+    return spans
+
+
+def _stretches(groups: list[str], words: list[str], joined: list[bool]) -> list[tuple[int, int, int, int]]:
+    """Groups and words cut where both have the same sound, so that only what lies between is compared in detail."""
+    stretches: list[tuple[int, int, int, int]] = []
+    group = word = 0
+    n_groups, n_words = len(groups), len(words)
+    for start, end, anchor in [*_anchors(groups, words, joined), (n_groups, n_groups, n_words)]:
+        if (start > group) != any(words[word:anchor]):
+            # Words without a sound, or a sound without words: the anchors are wrong.
+            return [(0, n_groups, 0, n_words)]
+        if start > group or anchor > word:
+            stretches.append((group, start, word, anchor))
+        if anchor < n_words:
+            stretches.append((start, end, anchor, anchor + 1))
+        group, word = end, anchor + 1
+    return stretches
+
+
+def _anchors(groups: list[str], words: list[str], joined: list[bool]) -> list[tuple[int, int, int]]:
+    """The longest common subsequence of words and runs of groups, by phonemes without stress.
+
+    Returns:
+        First group, end of the groups, and word.
+    """
+    sounds = [group.translate(_NO_STRESS) for group in groups]
+    glued = [*joined[1:], False]
+    alone = [
+        [] if before or after else word.translate(_NO_STRESS).split(" ")
+        for word, before, after in zip(words, joined, glued, strict=True)
+    ]
+    # best[i][j]: how many phonemes the best pairs have of groups from i on and words from j on.
+    best = [[0] * (len(words) + 1) for _ in range(len(groups) + 1)]
+    for i in range(len(groups) - 1, -1, -1):
+        first, row, below = sounds[i], best[i], best[i + 1]
+        for j in range(len(words) - 1, -1, -1):
+            sound = alone[j]
+            row[j] = max(below[j], row[j + 1])
+            if sound and sound[0] == first and sound == sounds[i : i + len(sound)]:
+                row[j] = max(row[j], best[i + len(sound)][j + 1] + sum(map(len, sound)))
+    anchors = []
+    i = j = 0
+    while i < len(groups) and j < len(words):
+        if best[i][j] == best[i][j + 1]:
+            j += 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            anchors.append((i, i + len(alone[j]), j))
+            i, j = i + len(alone[j]), j + 1
+    return anchors
+
+
+def _align_stretch(phrase: str, words: list[str], joined: list[bool]) -> list[tuple[int, int]]:
+    if len(words) == 1:
+        return [(0, len(phrase))]
     owners = _owners(phrase, words, joined)
     spans: list[tuple[int, int]] = []
     position = 0

@@ -52,6 +52,7 @@ _WORD_PIECE = 24
 _LONGEST_PHRASE = 240
 # Above this a text is not worth keeping: whole pages come once.
 _LONGEST_CACHED_TEXT = 2000
+_WORD_CACHE_SIZE = 8192
 
 
 class CacheInfo(NamedTuple):
@@ -93,7 +94,7 @@ class EspeakG2P:
         steps(Language.AMERICAN_ENGLISH, rules)
         self.rules = rules
         self._cached = lru_cache(maxsize=max(0, cache_size))(self._phonemize)
-        self._spoken_alone = lru_cache(maxsize=8 * max(0, cache_size))(self._speak)
+        self._spoken_alone = lru_cache(maxsize=_WORD_CACHE_SIZE)(self._speak)
 
     def phonemize(self, text: str, language: Language) -> Phonemes:
         """See `G2P.phonemize`."""

@@ -75,6 +75,8 @@ _OTHER = {
     "t^s": "ʦ",
     "t^ʃ": "ʧ",
     "ɔ^ɪ": "Y",
+    # espeak-ng's retroflex flap of Hindi, whose point is no full stop.
+    "r.": "ɽ",
 }
 
 _V0_19 = [
