@@ -25,6 +25,10 @@ using Inflate = std::function<std::vector<std::byte>(std::span<const std::byte> 
 /// values, and any number of threads may read them.
 class KOE_API StylePack {
  public:
+  // Only copies, which cost a reference count: a moved-from pack would be left with a view on nothing.
+  StylePack(const StylePack&) = default;
+  StylePack& operator=(const StylePack&) = default;
+
   /// Opens a voice file, told by its content and not by its name:
   ///  - raw little-endian float32 without a header: exactly [510, 256] or v0.19's [511, 1, 256];
   ///  - `.npy`, header versions 1 to 3: '<f4' in C order, [rows, 256] or [rows, 1, 256], rows ≥ 1;
