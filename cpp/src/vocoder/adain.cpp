@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vocoder/adain.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "koe/error.hpp"
+
+namespace koe::vocoder {
+
+void ChannelSums::reset(std::size_t n_blocks, std::size_t channels) {
+  n_blocks_ = n_blocks;
+  channels_ = channels;
+  float* p = partial_.reserve(n_blocks * 2 * channels);
+  std::fill(p, p + n_blocks * 2 * channels, 0.0f);
+}
+
+void ChannelSums::moments(std::size_t n_rows, std::vector<double>& mean, std::vector<double>& inverse_deviation) const {
+  mean.assign(channels_, 0.0);
+  inverse_deviation.assign(channels_, 0.0);
+  for (std::size_t b = 0; b < n_blocks_; ++b) {
+    const float* sum = partial_.data() + b * 2 * channels_;
+    const float* square = sum + channels_;
+    for (std::size_t c = 0; c < channels_; ++c) {
+      mean[c] += static_cast<double>(sum[c]);
+      inverse_deviation[c] += static_cast<double>(square[c]);
+    }
+  }
+  const double scale = 1.0 / static_cast<double>(n_rows);
+  for (std::size_t c = 0; c < channels_; ++c) {
+    mean[c] *= scale;
+    const double variance = std::max(0.0, inverse_deviation[c] * scale - mean[c] * mean[c]);
+    inverse_deviation[c] = 1.0 / std::sqrt(variance + 1e-5);
+  }
+}
+
+AdaIn::AdaIn(const Bundle& bundle, const std::string& name, std::size_t channels)
+    : channels_(channels), bias_(bundle.dequantized(name + ".fc.bias")) {
+  const Tensor& fc = bundle.tensor(name + ".fc.weight");
+  if (fc.shape.size() != 2 || fc.shape[0] != static_cast<std::int64_t>(2 * channels) || bias_.size() != 2 * channels) {
+    throw Error("bundle tensor '" + name + ".fc.weight' does not map a style to 2 × " + std::to_string(channels) + " values");
+  }
+  style_size_ = static_cast<std::size_t>(fc.shape[1]);
+  const std::vector<float> weight = bundle.dequantized(fc.name);
+  weight_.resize(weight.size());
+  for (std::size_t o = 0; o < 2 * channels; ++o) {
+    for (std::size_t i = 0; i < style_size_; ++i) weight_[i * 2 * channels + o] = weight[o * style_size_ + i];
+  }
+  const auto optional = [&](const std::string& tensor, float otherwise) {
+    if (bundle.find(tensor) == nullptr) return std::vector<float>(channels, otherwise);
+    std::vector<float> values = bundle.dequantized(tensor);
+    if (values.size() != channels) {
+      throw Error("bundle tensor '" + tensor + "' has " + std::to_string(values.size()) + " values, not " +
+                  std::to_string(channels));
+    }
+    return values;
+  };
+  norm_weight_ = optional(name + ".norm.weight", 1.0f);
+  norm_bias_ = optional(name + ".norm.bias", 0.0f);
+}
+
+void AdaIn::fold(std::span<const float> style, const ChannelSums& sums, std::size_t n_rows, Affine& out) const {
+  std::vector<float> h = bias_;
+  for (std::size_t i = 0; i < style_size_; ++i) {
+    const float s = style[i];
+    const float* w = weight_.data() + i * 2 * channels_;
+    for (std::size_t o = 0; o < 2 * channels_; ++o) h[o] += s * w[o];
+  }
+  std::vector<double> mean;
+  std::vector<double> inverse_deviation;
+  sums.moments(n_rows, mean, inverse_deviation);
+  const std::size_t padded = round_up(channels_, kRowStep);
+  float* scale = out.scale.reserve(padded);
+  float* shift = out.shift.reserve(padded);
+  for (std::size_t c = 0; c < channels_; ++c) {
+    const double gamma = 1.0 + static_cast<double>(h[c]);
+    const double slope = gamma * static_cast<double>(norm_weight_[c]) * inverse_deviation[c];
+    scale[c] = static_cast<float>(slope);
+    shift[c] = static_cast<float>(gamma * static_cast<double>(norm_bias_[c]) + static_cast<double>(h[channels_ + c]) -
+                                  slope * mean[c]);
+  }
+  std::fill(scale + channels_, scale + padded, 0.0f);
+  std::fill(shift + channels_, shift + padded, 0.0f);
+}
+
+}  // namespace koe::vocoder

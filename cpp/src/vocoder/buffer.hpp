@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <span>
+
+namespace koe::vocoder {
+
+/// The granularity of output channels and of packed weights: whole vectors for every table.
+inline constexpr std::size_t kChannelStep = 16;
+/// The granularity of an activation's row and of its channels' parameters: whole granules and tiles in every precision.
+inline constexpr std::size_t kRowStep = 64;
+
+constexpr std::size_t round_up(std::size_t n, std::size_t step) noexcept { return (n + step - 1) / step * step; }
+
+/// Memory on 64-byte boundaries that grows and is reused, never shrinks; its contents are undefined until written.
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t n) { reserve(n); }
+
+  /// At least n elements from now on; what was in it is gone when it grows.
+  T* reserve(std::size_t n) {
+    if (n > capacity_) {
+      data_.reset();
+      data_.reset(static_cast<T*>(::operator new(n * sizeof(T), kAlignment)));
+      capacity_ = n;
+    }
+    return data_.get();
+  }
+  T* data() noexcept { return data_.get(); }
+  const T* data() const noexcept { return data_.get(); }
+  std::size_t capacity() const noexcept { return capacity_; }
+
+ private:
+  static constexpr std::align_val_t kAlignment{64};
+  struct Free {
+    void operator()(T* p) const noexcept { ::operator delete(p, kAlignment); }
+  };
+  std::unique_ptr<T, Free> data_;
+  std::size_t capacity_ = 0;
+};
+
+/// Rows of floats, time-major: a frame a row, `stride` floats from row to row, of which `channels` mean something and the
+/// rest are zero.
+struct Frames {
+  float* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t channels = 0;
+  std::size_t stride = 0;
+
+  float* row(std::size_t r) const noexcept { return data + r * stride; }
+};
+
+}  // namespace koe::vocoder

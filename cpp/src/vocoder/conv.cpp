@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vocoder/conv.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+#include "koe/error.hpp"
+
+namespace koe::vocoder {
+namespace {
+
+using kernels::Activation;
+using kernels::Precision;
+
+std::size_t values_in_granule(Precision precision) noexcept {
+  return precision == Precision::float32 ? 1 : precision == Precision::bfloat16 ? 2 : 4;
+}
+
+std::uint16_t to_bfloat16(float x) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+std::string describe(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (const std::int64_t n : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
+  return text + "]";
+}
+
+const Tensor& weight_tensor(const Bundle& bundle, const std::string& name) {
+  const Tensor& tensor = bundle.tensor(name + ".weight");
+  if (tensor.shape.size() != 3 || std::ranges::any_of(tensor.shape, [](std::int64_t n) { return n <= 0 || n > 1 << 16; })) {
+    throw Error("bundle tensor '" + tensor.name + "' has shape " + describe(tensor.shape) + ", not a convolution's");
+  }
+  return tensor;
+}
+
+std::vector<float> bias_of(const Bundle& bundle, const std::string& name, std::size_t channels) {
+  if (bundle.find(name + ".bias") == nullptr) return std::vector<float>(channels, 0.0f);
+  std::vector<float> bias = bundle.dequantized(name + ".bias");
+  if (bias.size() != channels) {
+    throw Error("bundle tensor '" + name + ".bias' has " + std::to_string(bias.size()) + " values, not " +
+                std::to_string(channels));
+  }
+  return bias;
+}
+
+}  // namespace
+
+const kernels::Product& product(const kernels::Table& table, Precision precision) noexcept {
+  switch (precision) {
+    case Precision::bfloat16: return table.bfloat16;
+    case Precision::int8: return table.int8;
+    case Precision::float32: break;
+  }
+  return table.float32;
+}
+
+Snake::Snake(const Bundle& bundle, const std::string& name, std::size_t channels) {
+  const std::vector<float> alpha = bundle.dequantized(name);
+  if (alpha.size() != channels) {
+    throw Error("bundle tensor '" + name + "' has " + std::to_string(alpha.size()) + " values, not " + std::to_string(channels));
+  }
+  const std::size_t padded = round_up(channels, kRowStep);
+  float* over_pi = alpha_over_pi.reserve(padded);
+  float* inverse = inverse_alpha.reserve(padded);
+  std::fill(over_pi, over_pi + padded, 0.0f);
+  std::fill(inverse, inverse + padded, 0.0f);
+  for (std::size_t c = 0; c < channels; ++c) {
+    over_pi[c] = static_cast<float>(static_cast<double>(alpha[c]) / std::numbers::pi);
+    inverse[c] = 1.0f / alpha[c];
+  }
+}
+
+Conv::Conv(const kernels::Product& product, Precision precision, Shape shape, std::size_t out, std::size_t in, std::size_t taps)
+    : product_(&product),
+      precision_(precision),
+      shape_(shape),
+      out_(out),
+      in_(in),
+      taps_(taps),
+      padded_out_(round_up(out, kChannelStep)),
+      granules_(round_up(in, kChannelStep * values_in_granule(precision)) / values_in_granule(precision)) {}
+
+Conv::Conv(const Bundle& bundle, const std::string& name, const kernels::Table& table, Precision precision, Shape shape)
+    : Conv(vocoder::product(table, precision), precision, shape,
+           static_cast<std::size_t>(weight_tensor(bundle, name).shape[0]),
+           static_cast<std::size_t>(weight_tensor(bundle, name).shape[1]),
+           static_cast<std::size_t>(weight_tensor(bundle, name).shape[2])) {
+  pack(bundle.dequantized(name + ".weight"), bias_of(bundle, name, out_));
+}
+
+Conv Conv::transposed(const Bundle& bundle, const std::string& name, const kernels::Table& table, Precision precision,
+                      std::size_t stride) {
+  const Tensor& tensor = weight_tensor(bundle, name);
+  const auto in = static_cast<std::size_t>(tensor.shape[0]);
+  const auto out = static_cast<std::size_t>(tensor.shape[1]);
+  if (tensor.shape[2] != static_cast<std::int64_t>(2 * stride) || stride % 2 != 0 || out % kChannelStep != 0) {
+    throw Error("bundle tensor '" + tensor.name + "' has shape " + describe(tensor.shape) + ", not that of a stride of " +
+                std::to_string(stride));
+  }
+  const std::vector<float> weight = bundle.dequantized(tensor.name);
+  const std::vector<float> bias = bias_of(bundle, name, out);
+  // y[s·q + r − s/2] = x[q] · W[r] + x[q − 1] · W[r + s]; as a convolution tap 0 reads row q − 1.
+  std::vector<float> phases(stride * out * in * 2);
+  std::vector<float> biases(stride * out);
+  for (std::size_t r = 0; r < stride; ++r) {
+    for (std::size_t o = 0; o < out; ++o) {
+      biases[r * out + o] = bias[o];
+      for (std::size_t i = 0; i < in; ++i) {
+        float* taps = phases.data() + ((r * out + o) * in + i) * 2;
+        const float* w = weight.data() + (i * out + o) * 2 * stride;
+        taps[0] = w[r + stride];
+        taps[1] = w[r];
+      }
+    }
+  }
+  Conv conv(vocoder::product(table, precision), precision, {.padding = 1}, stride * out, in, 2);
+  conv.pack(phases, biases);
+  return conv;
+}
+
+void Conv::pack(std::span<const float> weight, std::span<const float> bias) {
+  const std::size_t values = values_in_granule(precision_);
+  const std::size_t bytes = 4 / values;
+  std::byte* packed = weights_.reserve(padded_out_ * taps_ * granules_ * 4);
+  std::memset(packed, 0, padded_out_ * taps_ * granules_ * 4);
+  float* b = bias_.reserve(padded_out_);
+  std::fill(std::copy(bias.begin(), bias.end(), b), b + padded_out_, 0.0f);
+
+  float* scale = nullptr;
+  std::int32_t* sum = nullptr;
+  if (precision_ == Precision::int8) {
+    scale = weight_scale_.reserve(padded_out_);
+    sum = weight_sum_.reserve(padded_out_ * taps_);
+    std::fill(scale, scale + padded_out_, 0.0f);
+    std::fill(sum, sum + padded_out_ * taps_, 0);
+  }
+  for (std::size_t o = 0; o < out_; ++o) {
+    const float* w = weight.data() + o * in_ * taps_;
+    float to_int = 0.0f;
+    if (scale != nullptr) {
+      float peak = 1e-20f;
+      for (std::size_t i = 0; i < in_ * taps_; ++i) peak = std::max(peak, std::abs(w[i]));
+      scale[o] = peak / 127.0f;
+      to_int = 127.0f / peak;
+    }
+    const std::size_t panel = o / product_->tile_channels * product_->tile_channels;
+    const std::size_t width = std::min(product_->tile_channels, padded_out_ - panel);
+    std::byte* base = packed + panel * taps_ * granules_ * 4;
+    for (std::size_t i = 0; i < in_; ++i) {
+      for (std::size_t tap = 0; tap < taps_; ++tap) {
+        std::byte* at = base + ((tap * granules_ + i / values) * width + (o - panel)) * 4 + i % values * bytes;
+        const float value = w[i * taps_ + tap];
+        if (precision_ == Precision::float32) {
+          std::memcpy(at, &value, 4);
+        } else if (precision_ == Precision::bfloat16) {
+          const std::uint16_t h = to_bfloat16(value);
+          std::memcpy(at, &h, 2);
+        } else {
+          const auto q = static_cast<std::int8_t>(std::lrint(value * to_int));
+          std::memcpy(at, &q, 1);
+          sum[tap * padded_out_ + o] += product_->zero * q;
+        }
+      }
+    }
+  }
+}
+
+void Conv::run(Machine& machine, const Source& source, const Target& target) const {
+  const std::size_t rows = target.out.rows;
+  const std::size_t blocks = n_blocks(rows);
+  const std::size_t row_bytes = granules_ * 4;
+  const std::size_t halo = (taps_ - 1) * shape_.dilation;
+  const std::size_t most_rows = (kBlockRows + product_->tile_rows) * shape_.stride + halo;
+  if (target.sums != nullptr) target.sums->reset(blocks, padded_out_);
+
+  // Few blocks (the decoder at 40 frames a second) are split by output channels as well, so that no thread is idle.
+  const std::size_t panels = (padded_out_ + product_->tile_channels - 1) / product_->tile_channels;
+  const std::size_t wanted = 4 * machine.pool.size();
+  const std::size_t parts = machine.pool.size() == 1 ? 1 : std::clamp<std::size_t>(wanted / blocks, 1, panels);
+  const std::size_t part_channels = (panels + parts - 1) / parts * product_->tile_channels;
+
+  Buffer<float> ones;
+  Buffer<float> zeros;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  const std::size_t staged_channels = granules_ * values_in_granule(precision_);
+  const std::size_t channels = std::min(staged_channels, source.x.stride);
+  if (source.affine != nullptr) {
+    scale = source.affine->scale.data();
+    shift = source.affine->shift.data();
+  } else {
+    float* one = ones.reserve(channels);
+    float* zero = zeros.reserve(channels);
+    std::fill(one, one + channels, 1.0f);
+    std::fill(zero, zero + channels, 0.0f);
+    scale = one;
+    shift = zero;
+  }
+
+  machine.pool.run(blocks * parts, [&](std::size_t task, std::size_t worker) {
+    const std::size_t block = task / parts;
+    const std::size_t channel = task % parts * part_channels;
+    if (channel >= padded_out_) return;
+    const std::size_t first = block * kBlockRows;
+    const std::size_t n = std::min(kBlockRows, rows - first);
+
+    // Staged rows start at `begin` of the input, which may lie before its first row.
+    Machine::Scratch& scratch = machine.scratch[worker];
+    std::byte* staged = scratch.staged.reserve(most_rows * row_bytes);
+    float* row_scale = scratch.row_scale.reserve(most_rows);
+    const auto begin = static_cast<std::ptrdiff_t>(first * shape_.stride) - static_cast<std::ptrdiff_t>(shape_.padding);
+    const std::size_t needed = (n - 1) * shape_.stride + halo + 1;
+    const std::size_t before = begin < 0 ? std::min(needed, static_cast<std::size_t>(-begin)) : 0;
+    const auto from = static_cast<std::size_t>(begin + static_cast<std::ptrdiff_t>(before));
+    const std::size_t inside = from < source.x.rows ? std::min(needed - before, source.x.rows - from) : 0;
+    const std::size_t readable = round_up(n, product_->tile_rows) * shape_.stride + halo;
+    const auto blank = [&](std::size_t row, std::size_t count) {
+      std::memset(staged + row * row_bytes, product_->zero, count * row_bytes);
+      std::fill_n(row_scale + row, count, 0.0f);
+    };
+    blank(0, before);
+    if (channels < staged_channels) blank(before, inside);
+    product_->stage({
+        .x = source.x.row(from),
+        .x_stride = source.x.stride,
+        .rows = inside,
+        .channels = channels,
+        .scale = scale,
+        .shift = shift,
+        .activation = source.activation,
+        .slope = source.slope,
+        .alpha_over_pi = source.snake != nullptr ? source.snake->alpha_over_pi.data() : nullptr,
+        .inverse_alpha = source.snake != nullptr ? source.snake->inverse_alpha.data() : nullptr,
+        .out = staged + before * row_bytes,
+        .out_stride = row_bytes,
+        .row_scale = row_scale + before,
+    });
+    blank(before + inside, readable - before - inside);
+
+    const std::size_t at = first * target.out.stride + channel;
+    product_->conv({
+        .input = staged,
+        .input_stride = row_bytes,
+        .rows = n,
+        .row_step = shape_.stride,
+        .taps = taps_,
+        .dilation = shape_.dilation,
+        .granules = granules_,
+        .weights = weights_.data() + channel * taps_ * granules_ * 4,
+        .channels = std::min(part_channels, padded_out_ - channel),
+        .channel_stride = padded_out_,
+        .weight_scale = precision_ == Precision::int8 ? weight_scale_.data() + channel : nullptr,
+        .weight_sum = precision_ == Precision::int8 ? weight_sum_.data() + channel : nullptr,
+        .row_scale = row_scale,
+        .bias = bias_.data() + channel,
+        .residual = target.residual != nullptr ? target.residual + at : nullptr,
+        .accumulate = target.accumulate != nullptr ? target.accumulate + at : nullptr,
+        .gain = target.gain,
+        .out = target.out.data + at,
+        .out_stride = target.out.stride,
+        .sums = target.sums != nullptr ? target.sums->block(block) + channel : nullptr,
+    });
+  });
+}
+
+void sum_channels(Machine& machine, const Frames& x, ChannelSums& sums) {
+  const std::size_t channels = round_up(x.channels, kChannelStep);
+  const std::size_t blocks = Conv::n_blocks(x.rows);
+  sums.reset(blocks, channels);
+  machine.pool.run(blocks, [&](std::size_t block, std::size_t) {
+    const std::size_t first = block * Conv::kBlockRows;
+    machine.table.sums(x.row(first), x.stride, std::min(Conv::kBlockRows, x.rows - first), channels, sums.block(block));
+  });
+}
+
+}  // namespace koe::vocoder
