@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "koe/bundle.hpp"
+#include "vocoder/conv.hpp"
+
+namespace koe::vocoder {
+
+/// StyleTTS2's residual block AdainResBlk1d: (conv(act(adain(conv(pool(act(adain(x))))))) + shortcut(x)) / √2.
+class AdainResidual {
+ public:
+  AdainResidual(const Bundle& bundle, const std::string& name, const kernels::Table& table, kernels::Precision precision,
+                std::size_t in_channels);
+
+  std::size_t out_channels() const noexcept { return conv2_.out_channels(); }
+  bool upsamples() const noexcept { return !pool_weight_.empty(); }
+
+  /// out has as many rows as x, or twice as many. May write into x's own rows where it does not upsample.
+  void run(Machine& machine, std::span<const float> style, const Frames& x, const Frames& out);
+
+ private:
+  Frames upsampled(Machine& machine, const Frames& x, const Affine& affine);
+
+  AdaIn norm1_;
+  AdaIn norm2_;
+  Conv conv1_;
+  Conv conv2_;
+  std::optional<Conv> shortcut_;
+  std::vector<float> pool_weight_;  // [3][channels]
+  std::vector<float> pool_bias_;
+  ChannelSums sums_;
+  Affine affine_;
+  Buffer<float> hidden_;
+  Buffer<float> skip_;
+  Buffer<float> activated_;
+  Buffer<float> pooled_;
+};
+
+/// The blocks between the acoustic model and the generator: asr, F0 and N at 40 frames a second to features at 80.
+class Decoder {
+ public:
+  Decoder(const Bundle& bundle, const kernels::Table& table, kernels::Precision precision);
+
+  std::size_t in_channels() const noexcept { return in_channels_; }
+  std::size_t out_channels() const noexcept { return decode_.back().out_channels(); }
+
+  /// asr [in_channels, T] (channel-major), f0 and n [2T]; the result, [2T] rows, lives until the next call.
+  Frames run(Machine& machine, std::span<const float> asr, std::span<const float> f0, std::span<const float> n,
+             std::span<const float> style);
+
+ private:
+  struct Curve {
+    Curve(const Bundle& bundle, const std::string& name);
+    void run(std::span<const float> curve, float* out, std::size_t stride) const;
+    std::vector<float> weight;
+    float bias;
+  };
+
+  Curve f0_;
+  Curve n_;
+  Conv asr_residual_;
+  std::size_t in_channels_;
+  AdainResidual encode_;
+  std::vector<AdainResidual> decode_;
+  Buffer<float> input_;
+  Buffer<float> features_;
+  Buffer<float> output_;
+};
+
+}  // namespace koe::vocoder
