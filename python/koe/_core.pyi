@@ -170,6 +170,80 @@ class Bundle:
 
 # --- vocoder ---
 
+def available_isas() -> list[str]:
+    """Names of the kernel tables that this machine can run, slowest first."""
+
+def processor_features() -> list[str]:
+    """What the processor and the operating system offer of the features koe uses."""
+
+class Vocoder:
+    """Kokoro's decoder: encoded phonemes, pitch and energy to 24 kHz samples.
+
+    T is the number of frames, 40 a second. Calls from several threads are made one after the other, without the GIL.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int = 0,
+        isa: str = "",
+        precision: str = "auto",
+        noise_seed: int | None = None,
+    ) -> None:
+        """Packs the bundle's weights.
+
+        Args:
+            threads: 0 for as many as the process may use processors.
+            isa: a kernel table; "" for what KOE_ISA names, or else the fastest.
+            precision: "auto", "float32", "bfloat16" or "int8".
+            noise_seed: seed of the source's noise; None for no noise.
+
+        Raises:
+            Error: a tensor is missing or has the wrong shape, or the machine lacks the kernels.
+            ValueError: no precision has this name.
+        """
+
+    @property
+    def asr_channels(self) -> int: ...
+    @property
+    def style_size(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    def synthesize(
+        self, asr: NDArray[Any], f0: NDArray[Any], n: NDArray[Any], style: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """asr [512, T], f0 [2T] in Hz, n [2T], style [128] to samples [600 T].
+
+        Raises:
+            ValueError: the lengths don't fit, or a value is not finite.
+        """
+
+    def decode(
+        self, asr: NDArray[Any], f0: NDArray[Any], n: NDArray[Any], style: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """The decoder blocks: features [512, 2T]."""
+
+    def source(self, f0: NDArray[Any]) -> NDArray[np.float32]:
+        """f0 [2T] to the harmonic source's signal [600 T]."""
+
+    def source_spectrum(self, signal: NDArray[Any]) -> NDArray[np.float32]:
+        """The source's signal [600 T] to magnitudes and phases [22, 120 T + 1]."""
+
+    def generator_level(
+        self, level: int, x: NDArray[Any], har: NDArray[Any], style: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """One upsampling level: [512, 2T] to [256, 20 T], or [256, 20 T] to [128, 120 T + 1]."""
+
+    def spectrum(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """x [128, 120 T + 1] to magnitudes (rows 0-10) and phases (rows 11-21)."""
+
+    def istft(self, spectrum: NDArray[Any]) -> NDArray[np.float32]:
+        """Magnitudes and phases [22, 120 T + 1] to samples [600 T]."""
+
 # --- audio: stitching ---
 
 class StitchOptions:
