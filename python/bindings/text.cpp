@@ -8,6 +8,7 @@
 #include "bindings.hpp"
 
 #include "koe/chunker.hpp"
+#include "koe/splitter.hpp"
 #include "koe/tokenizer.hpp"
 
 namespace py = pybind11;
@@ -173,10 +174,82 @@ Raises:
     ValueError: a limit out of its range.)");
 }
 
+std::vector<std::pair<std::size_t, std::size_t>> to_pairs(const std::vector<TextSpan>& spans) {
+  std::vector<std::pair<std::size_t, std::size_t>> pairs;
+  pairs.reserve(spans.size());
+  for (const TextSpan& span : spans) pairs.emplace_back(span.begin, span.end);
+  return pairs;
+}
+
+void bind_splitter(py::module_& m) {
+  m.def(
+      "split_sentences",
+      [](const py::object& text) {
+        const std::string utf8 = to_utf8(text);
+        const py::gil_scoped_release release;
+        return to_pairs(split_sentences(utf8));
+      },
+      py::arg("text"), R"(Spans (begin, end) of the sentences, in code points.
+
+They are contiguous and cover the text; spaces lead the sentence after them, those at the end belong to the last.
+StreamSplitter says what ends a sentence. Empty text has none.)");
+  m.def(
+      "split_clauses",
+      [](const py::object& text, std::size_t min_chars) {
+        const std::string utf8 = to_utf8(text);
+        const py::gil_scoped_release release;
+        return to_pairs(split_clauses(utf8, min_chars));
+      },
+      py::arg("text"), py::arg("min_chars") = 1, R"(Spans (begin, end) of the clauses, in code points.
+
+A clause ends where a sentence does, and after , ; : before a space, a closing bracket or a dash.
+
+Args:
+    text: what to split.
+    min_chars: a clause mark counts once the piece has this many characters.
+
+Raises:
+    ValueError: `min_chars` is 0.)");
+
+  py::class_<StreamSplitter>(m, "StreamSplitter", R"(Cuts text that arrives bit by bit into sentences, each once it is certain.
+
+The pieces in order are the whole text, and don't depend on how it was cut into pushes. Spaces and line breaks lead the
+piece after them; those at the end of the text are a piece of their own. Only what is ambiguous is held back: "3."
+before "14", "Dr." before a name, a stop before a closing quote; never more than `max_chars` and about a thousand characters.
+
+What ends a sentence: . ! ? … and their kin with the closing quotes and brackets after them, not in abbreviations,
+initials, numbers, addresses, `[word](/wɜːd/)`, links and `code`; a blank line; the end of a line that is a heading, a
+list item or a table row, that ends with a colon, or that is followed by one of those. A single line break in prose is
+no end.
+
+Not safe for use by two threads at once.
+
+Args:
+    first_clause_min_chars: the first piece may end with a clause once it has this many characters; 0 for sentences only.
+    max_chars: a longer piece is cut after a clause in its second half, else before a space, else anywhere.
+
+Raises:
+    ValueError: `max_chars` is 0.)")
+      .def(py::init([](std::size_t first_clause_min_chars, std::size_t max_chars) {
+             return StreamSplitter({.first_clause_min_chars = first_clause_min_chars, .max_chars = max_chars});
+           }),
+           py::kw_only(), py::arg("first_clause_min_chars") = SplitOptions{}.first_clause_min_chars,
+           py::arg("max_chars") = SplitOptions{}.max_chars)
+      .def(
+          "push", [](StreamSplitter& self, const py::object& text) { return self.push(to_utf8(text)); }, py::arg("text"),
+          R"(Takes the next part of the text and gives the pieces that are complete now.
+
+Bytes may end within a character; what is not valid UTF-8 becomes U+FFFD.)")
+      .def("flush", &StreamSplitter::flush, "The text is over: gives what is left, and starts anew.")
+      .def("reset", &StreamSplitter::reset, "Forgets what is held back, and starts anew.")
+      .def_property_readonly("pending", &StreamSplitter::pending, "How many characters are held back.");
+}
+
 }  // namespace
 
 void bind_text(py::module_& m) {
   bind_tokenizer(m);
+  bind_splitter(m);
   bind_chunker(m);
 }
 
