@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -269,6 +268,41 @@ def test_a_bad_hub_file_is_an_error_with_its_reason(
     assert files_in(tmp_path / "cache") == []
 
 
+WATCH = """
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from koe.assets.manifest import load_manifest
+from koe.assets.store import AssetStore
+
+class Watch:
+    @contextmanager
+    def task(self, label, total, /):
+        done = []
+        yield done.append
+        print(label, total, sum(done))
+
+store = AssetStore(load_manifest(Path(sys.argv[1])), Path(sys.argv[2]))
+model = store.manifest.model
+with store.cache.writing(model):
+    model.sources[0].deliver(model, {}, store.cache.store, Watch())
+"""
+
+
+def test_progress_of_the_hub_is_koes_own(tmp_path: Path, server: Loopback) -> None:
+    server.serve_hub_file("small/model", "model.onnx", Answer(MODEL))
+    env = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, str(write_manifest(tmp_path, HUB)), str(tmp_path / "cache")],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (f"model.onnx {len(MODEL)} {len(MODEL)}\n", "")
+
+
 def test_an_offline_hub_is_not_asked(tmp_path: Path, server: Loopback) -> None:
     server.serve_hub_file("small/model", "model.onnx", Answer(MODEL))
     status, _, err = hub_child(tmp_path, server.url, HF_HUB_OFFLINE="1")
@@ -424,7 +458,7 @@ def test_a_writer_killed_in_the_middle_leaves_nothing_behind(tmp_path: Path, ser
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     assert parts
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate(timeout=30)
     assert not (folder / "model.onnx").exists()
 

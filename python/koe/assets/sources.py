@@ -13,11 +13,11 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from koe.assets.manifest import Asset
@@ -215,15 +215,14 @@ class HubFile:
         return None
 
     def deliver(self, asset: Asset, siblings: Mapping[str, Asset], store: Store, progress: Progress) -> None:
-        with progress.task(f"{asset.file} (Hugging Face hub)", None):
-            path = self._download(asset)
+        path = self._download(asset, progress)
         try:
             with path.open("rb") as file, store(asset) as sink:
                 _copy(file, sink)
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror}") from error
 
-    def _download(self, asset: Asset) -> Path:
+    def _download(self, asset: Asset, progress: Progress) -> Path:
         try:
             import huggingface_hub as hub
 
@@ -235,8 +234,15 @@ class HubFile:
             size = hub.get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S, library_name="koe").size
             if size not in (None, asset.size):
                 raise SourceError(f"wrong bytes: the file there has {size}, and the manifest's {asset.size}")
-            with _quiet_hub():
-                return Path(hub.hf_hub_download(self.repo, self.file, revision=self.revision, library_name="koe"))
+            with progress.task(asset.file, asset.size) as advance:
+                path = hub.hf_hub_download(
+                    self.repo,
+                    self.file,
+                    revision=self.revision,
+                    library_name="koe",
+                    tqdm_class=_reporting_bar(advance),
+                )
+            return Path(path)
         except SourceError:
             raise
         except Exception as error:  # whatever the library's HTTP client raises, the next source gets its turn
@@ -298,20 +304,15 @@ def _root_reason(error: BaseException) -> str:
     return reasons[0] if reasons[1] in reasons[0] else f"{reasons[0]} ({reasons[1]})"
 
 
-@contextmanager
-def _quiet_hub() -> Iterator[None]:
-    # koe draws the progress; the hub's bars would show in logs and notebooks as well.
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
+def _reporting_bar(advance: Callable[[int], None]) -> type:
+    """A progress bar for the hub's client that draws nothing and passes on what it is told."""
+    from tqdm import tqdm
 
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
+    class ReportingBar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            advance(int(n or 0))
+
+    return ReportingBar
