@@ -51,10 +51,15 @@ def prepare(
     Raises:
         ModelNotFoundError: if there is no such file.
         InvalidModelError: if it is not such an export; says what was looked for and not found.
-        ValueError: for an unknown `model_version`.
+        ValueError: for an unknown `model_version`, or an `output` that is the export itself.
+        OSError: if the bundle can't be written.
     """
     path = Path(model_path)
     target = Path(output) if output is not None else path.with_suffix(".gguf")
+    if path.exists() and target.exists() and path.samefile(target):
+        raise ValueError(f"{target}: the bundle would replace the model it is made of; name another output")
+    if output is not None and not target.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{target.parent}: there is no such folder to write the bundle to")
     sha256 = source_sha256(path, progress=_part(progress, 0.0, 0.2))
     return _prepare(path, target, sha256, progress=progress, voices=voices, model_version=model_version)
 
@@ -85,7 +90,10 @@ def prepare_cached(
         open_bundle(target)
     except (ModelNotFoundError, InvalidModelError):
         folder.mkdir(parents=True, exist_ok=True)
-        return _prepare(path, target, sha256, progress=progress, voices=None, model_version=model_version)
+        try:
+            _prepare(path, target, sha256, progress=progress, voices=None, model_version=model_version)
+        except PermissionError:
+            open_bundle(target)  # Windows: another process was first, and has it open
     return target
 
 
@@ -212,9 +220,16 @@ def _load(path: Path, *, external: bool = True) -> ModelProto:
 
 def _stated_version(model: ModelProto, path: Path) -> str:
     """The graphs of v1.0 and v0.19 are alike, so the file must say: by metadata or, as published, by its name."""
+    from koe.prepare.vocabulary import MODEL_VERSIONS
+
     stated = {entry.key: entry.value for entry in model.metadata_props}.get("koe.model_version")
     if stated is not None:
-        return str(stated).removeprefix("v")
+        version = str(stated).removeprefix("v")
+        if version not in MODEL_VERSIONS:
+            raise InvalidModelError(
+                f"{path}: its metadata says Kokoro {stated!r}; koe knows {', '.join(MODEL_VERSIONS)}"
+            )
+        return version
     return "0.19" if re.search(r"v?0[._]19(?!\d)", path.name) else "1.0"
 
 

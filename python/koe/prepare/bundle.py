@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from koe.prepare.vocabulary import ModelVersion
 
 FORMAT = 1
 TRAILER_MAGIC = b"koe-xxh\0"
+_STALE_S = 3600.0
 ALIGNMENT = 64  # a cache line, and the load of one AVX-512 register
 
 
@@ -50,6 +53,7 @@ def write_bundle(
     """Writes a bundle; `output` appears whole or not at all, and an older file of that name stays until then."""
     import gguf
 
+    _sweep(output)
     # Beside the target, so that the rename never crosses file systems.
     partial = output.with_name(f".{output.name}.{secrets.token_hex(8)}.partial")
     try:
@@ -81,6 +85,16 @@ def write_bundle(
     finally:
         partial.unlink(missing_ok=True)
     _sync_folder(output.parent)
+
+
+def _sweep(output: Path) -> None:
+    """Removes what a killed process left of the same bundle; one still at work is younger than this."""
+    for partial in output.parent.glob(f".{glob.escape(output.name)}.*.partial"):
+        try:
+            if time.time() - partial.stat().st_mtime > _STALE_S:
+                partial.unlink()
+        except OSError:  # another process sweeps, too
+            continue
 
 
 def _stored(name: str, constant: Constant) -> Iterable[tuple[str, npt.NDArray[Any]]]:
