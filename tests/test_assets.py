@@ -7,13 +7,15 @@ import hashlib
 import io
 import json
 import os
+import queue
 import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,9 @@ def server() -> Iterator[Loopback]:
 
 @pytest.fixture(autouse=True)
 def no_user_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A proxy of the machine's must not be asked for the loopback interface.
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("KOE_MODEL", raising=False)
     monkeypatch.delenv("KOE_VOICES", raising=False)
 
@@ -284,7 +289,7 @@ class Watch:
 
 store = AssetStore(load_manifest(Path(sys.argv[1])), Path(sys.argv[2]))
 model = store.manifest.model
-with store.cache.writing(model):
+with store.cache.writing(model, Watch()):
     model.sources[0].deliver(model, {}, store.cache.store, Watch())
 """
 
@@ -482,6 +487,29 @@ def test_two_processes_fetch_once(tmp_path: Path, server: Loopback) -> None:
         assert (process.returncode, err) == (0, "")
         assert Path(out.strip()).read_bytes() == MODEL
     assert server.requests == ["GET /m"]
+
+
+def test_waiting_for_another_writer_is_shown(tmp_path: Path) -> None:
+    store = small_store(tmp_path)
+    model = store.manifest.model
+    shown: queue.Queue[str] = queue.Queue()
+
+    class Watch:
+        @contextmanager
+        def task(self, label: str, total: int | None, /) -> Iterator[Callable[[int], None]]:
+            shown.put(label)
+            yield lambda units: None
+
+    def write() -> None:
+        with store.cache.writing(model, Watch()):
+            shown.put("writing")
+
+    second = threading.Thread(target=write)
+    with store.cache.writing(model, Watch()):
+        second.start()
+        assert shown.get(timeout=30) == "waiting for another process to fetch the model"
+    assert shown.get(timeout=30) == "writing"
+    second.join(30)
 
 
 def test_threads_fetch_once(tmp_path: Path, server: Loopback) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from koe.assets.manifest import Asset, Manifest
+from koe.assets.progress import Progress
 from koe.assets.sources import SourceError
 
 _PART_SUFFIX = ".part"
@@ -85,19 +86,23 @@ class AssetCache:
             return False
 
     @contextmanager
-    def writing(self, asset: Asset) -> Iterator[None]:
+    def writing(self, asset: Asset, progress: Progress) -> Iterator[None]:
         """Hold the lock on the asset's kind, waiting for another writer to end.
 
         Raises:
             CacheError: The folder cannot be made or locked.
         """
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         folder = self._folders[asset.kind]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / f".{asset.kind}.lock")
-            lock.acquire()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                with progress.task(f"waiting for another process to fetch the {asset.kind}", None):
+                    lock.acquire()
         except OSError as error:
             raise CacheError(f"{folder} cannot be written: {error.strerror}") from error
         try:

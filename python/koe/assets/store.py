@@ -13,7 +13,7 @@ from typing import Literal
 
 from koe.assets.cache import AssetCache, CacheError, cache_root
 from koe.assets.manifest import Asset, Manifest, load_manifest
-from koe.assets.progress import terminal_progress
+from koe.assets.progress import Progress, terminal_progress
 from koe.assets.sources import SourceError
 from koe.errors import DownloadError, InvalidVoiceError, ModelNotFoundError, VoiceNotFoundError
 
@@ -143,25 +143,25 @@ class AssetStore:
         Raises:
             DownloadError: No source gave the right bytes, or the cache cannot be used.
         """
+        progress = terminal_progress(show)
         try:
             if found := self.cache.find(asset):
                 return found
-            with self.cache.writing(asset):
+            with self.cache.writing(asset, progress):
                 # Another process may have stored it while this one waited for the lock.
                 if found := self.cache.find(asset):
                     return found
-                return self._fetch(asset, family, tried, show)
+                return self._fetch(asset, family, tried, progress)
         except CacheError as error:
             raise DownloadError(
                 f"{_title(asset)} could not be stored: {error}. KOE_CACHE can name another folder."
             ) from error
 
-    def _fetch(self, asset: Asset, family: Mapping[str, Asset], tried: list[str], show: bool | None) -> Path:
+    def _fetch(self, asset: Asset, family: Mapping[str, Asset], tried: list[str], progress: Progress) -> Path:
         place = self.cache.place(asset)
         state = "the file there has other bytes than the manifest's" if place.exists() else "not there"
         tried = [*tried, f"koe's cache, {place}: {state}"]
         lacking = {name: item for name, item in family.items() if not self.cache.glance(item)}
-        progress = terminal_progress(show)
         for source in asset.sources:
             try:
                 source.deliver(asset, lacking, self.cache.store, progress)
