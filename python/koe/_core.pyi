@@ -233,9 +233,7 @@ class Vocoder:
             ValueError: the lengths don't fit, or a value is not finite.
         """
 
-    def decode(
-        self, asr: NDArray[Any], f0: NDArray[Any], n: NDArray[Any], style: NDArray[Any]
-    ) -> NDArray[np.float32]:
+    def decode(self, asr: NDArray[Any], f0: NDArray[Any], n: NDArray[Any], style: NDArray[Any]) -> NDArray[np.float32]:
         """The decoder blocks: features [512, 2T]."""
 
     def source(self, f0: NDArray[Any]) -> NDArray[np.float32]:
