@@ -26,16 +26,16 @@ struct ChunkOptions {
   /// No chunk has more tokens than this; 1…kMaxTokens.
   std::size_t max_tokens = kMaxTokens;
   /// The length chunks tend to where the text has to be divided; above 1.6 times this a chunk is kept only where no
-  /// good break is. The default makes chunks of about 175 to 350 tokens and avoids those above 400, where the model rushes,
-  /// and those under 20, where it is weak. Above max_tokens it means max_tokens.
+  /// good break is. The default makes chunks of about 175 to 350 tokens, and avoids those above 400, where the model
+  /// rushes, and those under 20, where it is weak. Above max_tokens it means max_tokens.
   std::size_t target_tokens = 250;
 };
 
 /// Divides phonemes into chunks for the model. All pieces in order are exactly the input, nothing lost or repeated. A
-/// chunk without any token (nothing to say) comes only where the input, or a stretch that fits nowhere else, has none. Breaks are at the ends of sentences, else of clauses
-/// (, ; : — … and closing brackets), else of words, and inside a word only if it is longer than max_tokens; spaces stay
-/// with the word before them. Of all such divisions the one with the least cost is chosen (length against target, kind
-/// of break), so chunks are balanced and stubs avoided.
+/// chunk without any token (nothing to say) comes only where the input, or a stretch that fits nowhere else, has none.
+/// Breaks are at the ends of sentences, else of clauses (, ; : — … and closing brackets), else of words, and inside a
+/// word only if it is longer than max_tokens; spaces stay with the word before them. Of all such divisions the one with
+/// the least cost is chosen (length against target, kind of break), so chunks are balanced and stubs avoided.
 ///
 /// Only characters in the vocabulary count. Where pieces of two sentences meet in a chunk and neither has a space
 /// there, the caller is to put one: it is counted.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds where sentences and clauses end in text that may still grow. Each judgement reads only a bounded stretch after its place,
-// and says "more" instead of guessing when that stretch isn't there yet: that makes the pieces independent of how the text
-// comes in.
+// Finds where sentences and clauses end in text that may still grow. Each judgement reads only a bounded stretch after
+// its place, and says "more" instead of guessing when that stretch isn't there yet: that makes the pieces independent of
+// how the text comes in.
 #pragma once
 
 #include <cstddef>
