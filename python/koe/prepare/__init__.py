@@ -174,6 +174,7 @@ def _prepare(
     except InvalidModelError as error:
         raise InvalidModelError(f"{path}: {error}") from error
     precision = _precision(weights, model)
+    del model, graph, finder  # as large as the file; the weights are copies
     report("writing the bundle", 0.7)
     write_bundle(
         target,
