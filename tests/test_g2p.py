@@ -100,6 +100,7 @@ def test_marks_survive_in_the_vocabularys_spelling(text: str, marks: str) -> Non
         ("1,000,000 of 3.14", "wˈʌn mˈɪliən ʌv θɹˈi pYnt wˈʌn fˈɔɹ"),
         ("see example.com now", "sˈi ɛɡzˈæmpᵊl dˈɑt kˈɑm nˈW"),
         ("cats, dogs, etc. They", "kˈæts, dˈɑɡz, ɛtsˈɛtɹə. ðA"),
+        ("pages 1,2", "pˈAʤᵻz wˈʌn,tˈu"),
         ("No. I do", "nˈO. I dˈu"),
         ("No. 5", "nˈO fˈIv"),
     ],
@@ -140,6 +141,10 @@ def test_other_languages_are_spoken_and_aligned(language: Language, text: str, w
     assert len(result.words) == words
     assert "^" not in result.phonemes
     assert_spans_are_sound(text, result)
+
+
+def test_a_comma_is_decimal_where_the_language_has_it_so() -> None:
+    assert "," not in phonemize("1,5 kilo", Language.FRENCH).phonemes
 
 
 def test_a_foreign_word_leaves_no_language_flag() -> None:

@@ -38,13 +38,17 @@ _LANGUAGE_FLAG = re.compile(r"\([^()]*\)")
 
 # Marks that carry a pause or an intonation; a point, comma or colon inside a number or an address is none.
 _MARKS = frozenset(';:,.!?—…"“”()')
+_DECIMAL_COMMA = frozenset(
+    (Language.SPANISH, Language.FRENCH, Language.ITALIAN, Language.BRAZILIAN_PORTUGUESE),
+)
+_THOUSANDS = re.compile(r"\d{3}(?!\d)")
 _OPENING_MARKS = frozenset('—"“(')
 _BRACKETS = ("“", "(")
 _TITLES = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "gen", "col", "capt", "lt", "sgt", "rev", "hon", "mt")
+    ("mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "gen", "col", "capt", "lt", "sgt", "rev", "hon", "mt", "vs")
 )
 # These may end a sentence too: a capital letter after them begins the next one.
-_ABBREVIATIONS = frozenset(("vs", "etc", "no", "vol", "fig", "approx", "dept", "est", "ed", "pp", "cf"))
+_ABBREVIATIONS = frozenset(("etc", "no", "vol", "fig", "approx", "dept", "est", "ed", "pp", "cf"))
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 # espeak cuts off a word of more than some 60 phonemes and a phrase of more than 800 characters.
 _LONGEST_WORD = 48
@@ -115,7 +119,7 @@ class EspeakG2P:
     def _phonemize(self, text: str, language: Language) -> Phonemes:
         normalized, pronunciations = normalize(text)
         writer = _Writer(normalized, pronunciations)
-        for item in _scan(normalized):
+        for item in _scan(normalized, language in _DECIMAL_COMMA):
             if isinstance(item, str):
                 writer.mark(item)
                 continue
@@ -158,7 +162,7 @@ def _open_voice(language: Language) -> "EspeakWrapper":
     return voice
 
 
-def _scan(normalized: NormalizedText) -> list[str | list[_Word]]:
+def _scan(normalized: NormalizedText, decimal_comma: bool) -> list[str | list[_Word]]:
     """The text as marks, spaces and phrases, in order."""
     items: list[str | list[_Word]] = []
     phrase: list[_Word] = []
@@ -177,7 +181,7 @@ def _scan(normalized: NormalizedText) -> list[str | list[_Word]]:
             if not phrase and not (items and items[-1] in _BRACKETS):
                 items.append(" ")
             position += 1
-        elif _is_mark(normalized, position):
+        elif _is_mark(normalized, position, decimal_comma):
             if text[position] == "." and phrase and phrase[-1].end == position and _is_abbreviation(text, phrase[-1]):
                 # espeak reads "U.S." with its last point better than without.
                 phrase[-1].end += 1
@@ -187,21 +191,21 @@ def _scan(normalized: NormalizedText) -> list[str | list[_Word]]:
             items.append(text[position])
             position += 1
         else:
-            word = _read_word(normalized, position)
+            word = _read_word(normalized, position, decimal_comma)
             word.joined = bool(phrase) and phrase[-1].end == position
             phrase.append(word)
             position = word.end
-            if _is_cut(normalized, word):
+            if _is_cut(normalized, word, decimal_comma):
                 end_phrase()
     end_phrase()
     return items
 
 
-def _read_word(normalized: NormalizedText, start: int) -> _Word:
+def _read_word(normalized: NormalizedText, start: int, decimal_comma: bool) -> _Word:
     text, tag = normalized.text, normalized.tags[start]
     end = start + 1
     while end < len(text) and normalized.tags[end] == tag:
-        if tag < 0 and (text[end] == " " or _is_mark(normalized, end)):
+        if tag < 0 and (text[end] == " " or _is_mark(normalized, end, decimal_comma)):
             break
         end += 1
     if tag < 0 and end - start > _LONGEST_WORD:
@@ -209,14 +213,14 @@ def _read_word(normalized: NormalizedText, start: int) -> _Word:
     return _Word(start, end, tag, False)
 
 
-def _is_cut(normalized: NormalizedText, word: _Word) -> bool:
+def _is_cut(normalized: NormalizedText, word: _Word, decimal_comma: bool) -> bool:
     """Whether the word is a piece of a longer one, which espeak must not see in one piece."""
     if word.tag >= 0 or word.end - word.start < _WORD_PIECE or word.end == len(normalized.text):
         return False
-    return normalized.text[word.end] != " " and not _is_mark(normalized, word.end)
+    return normalized.text[word.end] != " " and not _is_mark(normalized, word.end, decimal_comma)
 
 
-def _is_mark(normalized: NormalizedText, position: int) -> bool:
+def _is_mark(normalized: NormalizedText, position: int, decimal_comma: bool) -> bool:
     """Whether the character ends a phrase."""
     text = normalized.text
     character = text[position]
@@ -227,7 +231,9 @@ def _is_mark(normalized: NormalizedText, position: int) -> bool:
     before = text[position - 1] if position else " "
     after = text[position + 1] if position + 1 < len(text) else " "
     if character == ",":
-        return not (before.isdigit() and after.isdigit())
+        if decimal_comma:
+            return not (before.isdigit() and after.isdigit())
+        return not (before.isdigit() and _THOUSANDS.match(text, position + 1))
     if character == ":":
         return not (before.isdigit() and after.isdigit()) and after != "/"
     if after.isalnum():
