@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import koe
 from koe import assets
 from koe.prepare import prepare_cached
 
@@ -42,3 +43,11 @@ def bundle_path(model_path: Path) -> Path:
 def voices(koe_cache: Path) -> Path:
     """A folder that holds all 54 voices as `<name>.bin`."""
     return assets.fetch("all", model=False)[0].parent
+
+
+@pytest.fixture(scope="session")
+def tts(koe_cache: Path) -> Iterator[koe.KokoroTTS]:
+    """An engine with the default settings, its model prepared."""
+    with koe.KokoroTTS() as engine:
+        engine.initialize()
+        yield engine

@@ -82,6 +82,11 @@ class AudioData:
                 partial.unlink()
             raise
 
+    @staticmethod
+    def check_format(path: str | os.PathLike[str], format: str | None = None) -> None:
+        """Raises what `save` would for a format that koe doesn't write."""
+        _format_of(Path(path), format)
+
     def _write(self, path: Path, container: str, subtype: str) -> None:
         import numpy as np
         import soundfile
