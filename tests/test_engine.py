@@ -16,7 +16,7 @@ import pytest
 
 import koe
 from koe import _core
-from koe.synthesis import Planner, StageClock, concatenate
+from koe.synthesis import Planner, StageClock, concatenate, share_time
 
 SENTENCE = "The cat sat on the mat of the king."
 PAGE = (
@@ -106,6 +106,23 @@ def test_pieces_of_a_stream_are_the_whole(tts: koe.KokoroTTS) -> None:
     # Between chunks there are 0.4 s of silence.
     gap = pieces[1].samples[: round(0.4 * 24_000)]
     assert not gap.any()
+
+
+@pytest.mark.parametrize(
+    ("spans", "shared"),
+    [
+        ([], []),
+        ([(0, 4), (5, 9)], [(0, 4), (5, 9)]),
+        ([(0, 0), (0, 0), (0, 9), (9, 12)], [(0, 3), (3, 6), (6, 9), (9, 12)]),
+        ([(0, 8), (8, 8)], [(0, 4), (4, 8)]),
+        ([(0, 0)], [(0, 0)]),
+        ([(0, 5), (6, 6), (6, 9)], [(0, 5), (6, 7), (7, 9)]),
+    ],
+)
+def test_words_that_trimming_left_without_time_share_their_neighbours(
+    spans: list[tuple[int, int]], shared: list[tuple[int, int]]
+) -> None:
+    assert share_time(spans) == shared
 
 
 def test_silence_between_chunks_is_configurable(tts: koe.KokoroTTS) -> None:

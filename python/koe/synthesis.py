@@ -244,15 +244,46 @@ class Synthesizer:
         except (_core.Error, ValueError) as error:
             raise InvalidModelError(f"the vocoder failed: {error}") from error
         ends = np.concatenate([[0], np.cumsum(frames.durations)]) * SAMPLES_PER_FRAME
-        words = []
+        spans: list[tuple[int, int]] = []
+        spoken_words: list[ChunkWord] = []
         for word in spoken.chunk.words:
             first, last = np.searchsorted(spoken.encoding.indices, (word.phoneme_start, word.phoneme_end))
-            if first == last:
-                continue
-            # Token k has duration k + 1, after the pad.
-            start, end = (placement.position(int(ends[k + 1])) - before for k in (first, last))
-            words.append(Word(word.text, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, word.char_start, word.char_end))
+            if first < last:
+                # Token k has duration k + 1, after the pad.
+                start, end = (placement.position(int(ends[k + 1])) - before for k in (first, last))
+                spans.append((start, end))
+                spoken_words.append(word)
+        words = [
+            Word(word.text, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, word.char_start, word.char_end)
+            for word, (start, end) in zip(spoken_words, share_time(spans), strict=True)
+        ]
         return AudioData(piece, words=words, dropped=dropped)
+
+
+def share_time(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Gives words that trimming left without time an equal share of the next word's, or at the end of the one's before.
+
+    In fast speech the model starts later than its durations say, and then the first words would have none.
+    """
+    shared = list(spans)
+    run: list[int] = []
+    last: int | None = None
+    for i, (start, end) in enumerate(spans):
+        run.append(i)
+        if start < end:
+            _divide_time(shared, run, spans[run[0]][0], end)
+            run, last = [], i
+    if run and last is not None:
+        _divide_time(shared, [last, *run], shared[last][0], shared[last][1])
+    return shared
+
+
+def _divide_time(spans: list[tuple[int, int]], words: list[int], start: int, end: int) -> None:
+    if len(words) == 1:
+        return
+    for k, word in enumerate(words):
+        first, last = (start + (end - start) * n // len(words) for n in (k, k + 1))
+        spans[word] = (first, last)
 
 
 def _has_sound(phonemes: str, encoding: _core.Encoding) -> bool:
