@@ -269,6 +269,7 @@ def build_decoder(
         magnitude, phase = plain_transform(signal)
         frames = torch.nn.functional.pad(signal[None], (10, 10), mode="reflect")[0].unfold(-1, 20, 5)
         constant = frames.amax(dim=-1) == frames.amin(dim=-1)
+        phase[:, 1] = torch.where(constant, torch.pi * (frames[..., 0] > 0), phase[:, 1])
         phase[:, 2:] = torch.where(constant[:, None], 0.0, phase[:, 2:])
         return magnitude, phase
 
