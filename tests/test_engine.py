@@ -2,6 +2,7 @@
 """KokoroTTS with the real model and voices."""
 
 import asyncio
+import itertools
 import logging
 import math
 import subprocess
@@ -90,15 +91,15 @@ def test_three_thousand_words_without_a_full_stop_become_whole_chunks(tts: koe.K
 
 def test_a_text_of_many_chunks_streams_its_first_piece_at_once(tts: koe.KokoroTTS) -> None:
     text = "this goes on and on " * 600
-    pieces = tts.stream(text, speed=2)
+    pieces = tts.stream(text, speed=4)
     first = next(pieces)
-    assert_is_speech(first, 4, 20)
+    assert_is_speech(first, 2, 20)
     assert_words_are_sound(text, first)
 
 
 def test_pieces_of_a_stream_are_the_whole(tts: koe.KokoroTTS) -> None:
     text = f"{SENTENCE} " * 15
-    pieces = list(tts.stream(text, speed=2))
+    pieces = list(tts.stream(text, speed=4))
     assert len(pieces) > 1
     whole = concatenate(iter(pieces))
     assert_words_are_sound(text, whole)
@@ -125,13 +126,11 @@ def test_words_that_trimming_left_without_time_share_their_neighbours(
     assert share_time(spans) == shared
 
 
-def test_silence_between_chunks_is_configurable(tts: koe.KokoroTTS) -> None:
-    text = f"{SENTENCE} " * 15
+def test_silence_between_chunks_is_configurable() -> None:
     with koe.KokoroTTS(koe.Config(silence_s=0.1)) as other:
-        short = list(other.stream(text, speed=2))
-    long = tts.generate_speech(text, speed=2)
-    assert len(long.samples) - sum(len(piece.samples) for piece in short) == (len(short) - 1) * round(0.3 * 24_000)
-    assert len(short) > 1
+        _, second = itertools.islice(other.stream(f"{SENTENCE} " * 15, speed=4), 2)
+    # The fade's first sample is zero as well.
+    assert np.flatnonzero(second.samples)[0] == round(0.1 * 24_000) + 1
 
 
 def test_without_trimming_the_samples_fill_whole_frames() -> None:
@@ -357,7 +356,7 @@ async def test_async_speech_equals_the_plain_one_and_leaves_the_loop_free(tts: k
 
 async def test_cancelled_async_speech_ends_early(tts: koe.KokoroTTS) -> None:
     before = acoustic_threads()
-    task = asyncio.create_task(tts.generate_speech_async("this goes on and on " * 3000, speed=2))
+    task = asyncio.create_task(tts.generate_speech_async("this goes on and on " * 3000, speed=4))
     await asyncio.sleep(0.3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -401,7 +400,7 @@ def test_a_closed_engine_says_so(tts: koe.KokoroTTS) -> None:
 
 def test_an_abandoned_stream_ends_its_thread(tts: koe.KokoroTTS) -> None:
     before = acoustic_threads()
-    pieces = tts.stream("this goes on and on " * 60, speed=2)
+    pieces = tts.stream("this goes on and on " * 60, speed=4)
     next(pieces)
     assert isinstance(pieces, Iterator)
     del pieces
