@@ -5,21 +5,25 @@
 // stay in L2 for a whole block.
 //
 // Op: sum (accumulator), in (granules), load(weights), broadcast(granule), madd(sum, in, in); for int8 `scaled`, with the
-// start value and the conversion of a tap's sum.
+// start value and the conversion of a tap's sum. An Op whose instructions don't broadcast has its own `tile` instead.
 
 // One tap into kRows × kVectors sums that stay in registers.
 template <class Op, int kRows, int kVectors>
 KOE_INLINE void multiply(const char* x, std::size_t step, const char* w, std::size_t granules,
                      typename Op::sum (&sum)[kRows][kVectors]) noexcept {
-  for (std::size_t g = 0; g < granules; ++g, x += 4, w += kVectors * V::width * 4) {
-    typename Op::in weight[kVectors];
-    KOE_UNROLL
-    for (int v = 0; v < kVectors; ++v) weight[v] = Op::load(w + static_cast<std::size_t>(v) * V::width * 4);
-    KOE_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      const typename Op::in value = Op::broadcast(x + static_cast<std::size_t>(r) * step);
+  if constexpr (requires { Op::tile(x, step, w, granules, sum); }) {
+    Op::tile(x, step, w, granules, sum);
+  } else {
+    for (std::size_t g = 0; g < granules; ++g, x += 4, w += kVectors * V::width * 4) {
+      typename Op::in weight[kVectors];
       KOE_UNROLL
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = Op::madd(sum[r][v], value, weight[v]);
+      for (int v = 0; v < kVectors; ++v) weight[v] = Op::load(w + static_cast<std::size_t>(v) * V::width * 4);
+      KOE_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        const typename Op::in value = Op::broadcast(x + static_cast<std::size_t>(r) * step);
+        KOE_UNROLL
+        for (int v = 0; v < kVectors; ++v) sum[r][v] = Op::madd(sum[r][v], value, weight[v]);
+      }
     }
   }
 }

@@ -14,6 +14,10 @@ const Table* avx2() noexcept;
 const Table* avx512() noexcept;
 const Table* avx512vnni() noexcept;
 const Table* avx512bf16() noexcept;
+#elif defined(KOE_KERNELS_ARM)
+const Table* neon() noexcept;
+const Table* neondot() noexcept;
+const Table* neonbf16() noexcept;
 #endif
 
 const std::vector<const Table*>& available() {
@@ -25,6 +29,11 @@ const std::vector<const Table*>& available() {
     if (p.avx512) t.push_back(avx512());
     if (p.avx512_vnni) t.push_back(avx512vnni());
     if (p.avx512_bf16) t.push_back(avx512bf16());
+#elif defined(KOE_KERNELS_ARM)
+    const Processor& p = processor();
+    if (p.neon) t.push_back(neon());
+    if (p.neon_dot) t.push_back(neondot());
+    if (p.neon_bf16 && p.neon_i8mm) t.push_back(neonbf16());
 #endif
     return t;
   }();
