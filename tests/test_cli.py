@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `koe`, as a process: output, errors, exit status."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -51,6 +52,26 @@ def test_speak_writes_a_file(tts: koe.KokoroTTS, tmp_path: Path) -> None:
     expected = tts.generate_speech("Hello there.", koe.Voice.BELLA, speed=1.2).samples
     assert rate == 24_000
     assert samples == pytest.approx(expected, abs=1 / 32768)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_long_text_draws_a_bar_on_a_terminal_only(tts: koe.KokoroTTS, tmp_path: Path) -> None:
+    import pty
+
+    command = [sys.executable, "-c", "from koe.cli import main; main()", "speak", "Hello" + " " * 400]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*command, "-o", str(tmp_path / "a.wav")], stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        # Linux reports the end of a terminal as an error, other systems as an empty read.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"Speaking" in shown
+    plain = subprocess.run([*command, "-o", str(tmp_path / "b.wav")], capture_output=True, text=True, check=True)
+    assert "Speaking" not in plain.stdout + plain.stderr
 
 
 @pytest.mark.parametrize("way", ["argument", "file", "standard input"])

@@ -326,6 +326,16 @@ def test_nothing_is_printed_and_no_logger_speaks() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_another_user_of_phonemizer_keeps_its_library() -> None:
+    code = (
+        "from phonemizer.backend.espeak.wrapper import EspeakWrapper; EspeakWrapper.set_library('their-own');"
+        "from koe.g2p import EspeakG2P; from koe.voice import Language;"
+        "EspeakG2P().phonemize('Hello', Language.AMERICAN_ENGLISH); print(EspeakWrapper.library())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "their-own\n"
+
+
 @pytest.mark.parametrize(
     ("value", "language"),
     [("a", AMERICAN), ("EN-GB", BRITISH), ("p", Language.BRAZILIAN_PORTUGUESE), ("british_english", BRITISH)],

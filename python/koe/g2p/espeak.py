@@ -155,9 +155,11 @@ def _open_voice(language: Language) -> "EspeakWrapper":
     import espeakng_loader
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
-    EspeakWrapper.set_library(espeakng_loader.get_library_path())
-    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    voice = EspeakWrapper()
+    # The paths are the class's: on a class of koe's own they leave another user of phonemizer alone.
+    wrapper: type[EspeakWrapper] = type("KoeEspeak", (EspeakWrapper,), {})
+    wrapper.set_library(espeakng_loader.get_library_path())
+    wrapper.set_data_path(espeakng_loader.get_data_path())
+    voice = wrapper()
     voice.set_voice(language.value)
     return voice
 
