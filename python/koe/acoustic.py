@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The acoustic model: tokens and a style to what the vocoder needs. ONNX Runtime runs the bundle's sub-graph."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -57,7 +58,7 @@ class OrtAcousticModel:
         """
         Args:
             bundle: the prepared model; not needed afterwards.
-            threads: threads of one run; 0 for as many as there are cores.
+            threads: threads of one run; 0 for as many as the process may use processors.
             providers: execution providers in the order of preference.
 
         Raises:
@@ -110,9 +111,17 @@ class OrtAcousticModel:
         return AcousticFrames(asr, f0, n, durations.reshape(-1).astype(np.int64))
 
 
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _options(onnxruntime: Any, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # Given 0, ONNX Runtime would count the machine's cores, not the process's, and pin its threads to them.
+    options.intra_op_num_threads = threads or usable_processors()
     options.inter_op_num_threads = 1
     # Idle threads that spin would take the vocoder's cores; a memory pattern for each new length would never be freed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from koe import _core, assets
+from koe.acoustic import usable_processors
 from koe.config import Config
 
 _PACKAGES = ("numpy", "onnxruntime", "phonemizer", "espeakng-loader", "soundfile", "onnx", "gguf")
@@ -60,7 +61,7 @@ def _facts() -> dict[str, dict[str, Any]]:
         "machine": {
             "system": f"{platform.system()} {platform.release()}",
             "processor": platform.machine(),
-            "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+            "cores": str(usable_processors()),
             "features": _core.processor_features(),
             "kernel tables": _core.available_isas(),
             "in use": os.environ.get("KOE_ISA") or _core.available_isas()[-1],
