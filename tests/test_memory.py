@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# A process of its own, so that other tests' memory doesn't hide a leak. Ten speeds give the same page ten lengths, because
-# what grows is what is kept for each length.
+# A process of its own, so that other tests' memory doesn't hide a leak. Ten speeds give the same page ten lengths,
+# because what grows is what is kept for each length.
 _CODE = """
 import gc
 import koe
