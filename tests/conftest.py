@@ -8,6 +8,7 @@ share one, or else a temporary folder.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,21 @@ def tts(koe_cache: Path) -> Iterator[koe.KokoroTTS]:
     with koe.KokoroTTS() as engine:
         engine.initialize()
         yield engine
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_library() -> Path:
+    """ONNX Runtime's shared library, inside the Python package."""
+    import onnxruntime
+
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    (library,) = (p for p in folder.glob("*onnxruntime.*") if p.suffix not in (".py", ".pyi"))
+    return library
+
+
+@pytest.fixture(scope="session")
+def compiler() -> str:
+    """A C compiler, which is there wherever koe was built from source."""
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    assert found is not None
+    return found

@@ -12,5 +12,6 @@ void bind_voice(pybind11::module_& m);
 void bind_model(pybind11::module_& m);
 void bind_vocoder(pybind11::module_& m);
 void bind_audio(pybind11::module_& m);
+void bind_acoustic(pybind11::module_& m);
 
 }  // namespace koe::bindings

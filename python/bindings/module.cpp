@@ -13,5 +13,6 @@ PYBIND11_MODULE(_core, m) {
   koe::bindings::bind_voice(m);
   koe::bindings::bind_model(m);
   koe::bindings::bind_vocoder(m);
+  koe::bindings::bind_acoustic(m);
   koe::bindings::bind_audio(m);
 }

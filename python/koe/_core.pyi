@@ -255,6 +255,41 @@ class Vocoder:
 
 # --- audio: stitching ---
 
+class AcousticModel:
+    """The bundle's acoustic model in an ONNX Runtime library that is loaded at run time. Thread-safe.
+
+    It is for programs without the Python package onnxruntime.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 0, library: str | PathLike[str] | None = None) -> None:
+        """
+        Args:
+            bundle: the prepared model; not needed afterwards.
+            threads: of one run; 0 for what ONNX Runtime thinks best.
+            library: ONNX Runtime's shared library, 1.11 or newer; None takes `KOE_ONNXRUNTIME`, then the usual names.
+
+        Raises:
+            Error: there is no such library, it is too old, or it refuses the model.
+        """
+
+    def run(
+        self, ids: _AnyArray, style: _AnyArray, speed: float = 1.0
+    ) -> tuple[_FloatArray, _FloatArray, _FloatArray, NDArray[np.int64]]:
+        """Runs one chunk.
+
+        Args:
+            ids: token ids without the pads, [L], 1 to MAX_TOKENS.
+            style: [256], of which the second half counts here.
+            speed: durations are divided by it.
+
+        Returns:
+            asr [512, T], f0 [2T] in Hz, n [2T], and the frames of each token and pad, [L + 2].
+
+        Raises:
+            Error: the runtime failed, or gave values that are not finite.
+            ValueError: the inputs don't fit.
+        """
+
 class StitchOptions:
     """How chunks become one piece of speech.
 
