@@ -87,6 +87,9 @@ class KOE_API Bundle {
   /// optional `w.zero_point` (int8) have one element, or one for each index of the first axis. Throws koe::Error if the
   /// tensor or its scale is missing or their sizes don't fit.
   std::vector<float> dequantized(std::string_view name) const;
+  /// The same for whole rows of the first axis, from row `first` on, as many as `out` holds. Throws std::invalid_argument if
+  /// there are not so many.
+  void dequantize_rows(std::string_view name, std::size_t first, std::span<float> out) const;
 
   /// The serialised ONNX graph of the acoustic model (tensor `acoustic.onnx`). Throws koe::Error if there is none.
   std::span<const std::byte> acoustic_model() const;

@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -172,17 +173,32 @@ const Tensor& Bundle::tensor(std::string_view name) const {
 }
 
 std::vector<float> Bundle::dequantized(std::string_view name) const {
+  std::vector<float> values(tensor(name).n_elements());
+  dequantize_rows(name, 0, values);
+  return values;
+}
+
+void Bundle::dequantize_rows(std::string_view name, std::size_t first, std::span<float> out) const {
   const Tensor& source = tensor(name);
-  std::vector<float> values(source.n_elements());
+  const std::size_t n_rows = source.shape.empty() ? 1 : static_cast<std::size_t>(source.shape[0]);
+  const std::size_t row_size = n_rows == 0 ? 0 : source.n_elements() / n_rows;
+  if (row_size == 0 ? !out.empty() : out.size() % row_size != 0 || first + out.size() / row_size > n_rows) {
+    throw std::invalid_argument("tensor '" + source.name + "' has no " + std::to_string(out.size()) + " values from row " +
+                                std::to_string(first) + " on");
+  }
+  const std::size_t begin = first * row_size;
+  const auto copy = [&]<class T>(T, auto convert) {
+    const std::byte* from = source.data.data() + begin * sizeof(T);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      T value;
+      std::memcpy(&value, from + i * sizeof(T), sizeof(T));
+      out[i] = convert(value);
+    }
+  };
   switch (source.type) {
-    case DataType::kFloat32: return elements<float>(source);
-    case DataType::kFloat16:
-      std::ranges::transform(elements<std::uint16_t>(source), values.begin(), from_half);
-      return values;
-    case DataType::kInt32:
-      std::ranges::transform(elements<std::int32_t>(source), values.begin(),
-                             [](std::int32_t value) { return static_cast<float>(value); });
-      return values;
+    case DataType::kFloat32: return copy(float{}, [](float x) { return x; });
+    case DataType::kFloat16: return copy(std::uint16_t{}, from_half);
+    case DataType::kInt32: return copy(std::int32_t{}, [](std::int32_t x) { return static_cast<float>(x); });
     case DataType::kInt8: break;
   }
   const std::string base(name);
@@ -194,15 +210,13 @@ std::vector<float> Bundle::dequantized(std::string_view name) const {
     check_quantization(source, *zero_source, DataType::kInt8);
     zero_point = elements<std::int8_t>(*zero_source);
   }
-  const auto n_rows = static_cast<std::size_t>(source.shape[0]);
-  const std::size_t row_size = values.size() / n_rows;
   const auto* q = reinterpret_cast<const std::int8_t*>(source.data.data());
-  for (std::size_t row = 0; row < n_rows; ++row) {
+  for (std::size_t i = 0; i < out.size();) {
+    const std::size_t row = (begin + i) / row_size;
     const int zero = zero_point[zero_point.size() == 1 ? 0 : row];
     const float step = scale[scale.size() == 1 ? 0 : row];
-    for (std::size_t i = row * row_size; i < (row + 1) * row_size; ++i) values[i] = static_cast<float>(q[i] - zero) * step;
+    for (const std::size_t end = i + row_size; i < end; ++i) out[i] = static_cast<float>(q[begin + i] - zero) * step;
   }
-  return values;
 }
 
 std::span<const std::byte> Bundle::acoustic_model() const {

@@ -7,6 +7,23 @@
 #include "koe/error.hpp"
 
 namespace koe::vocoder {
+namespace {
+
+// In sixteen sums, so that it vectorises without leave to reorder.
+float dot(const float* a, const float* b, std::size_t n) noexcept {
+  constexpr std::size_t kLanes = 16;
+  float sums[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (std::size_t k = 0; k < kLanes; ++k) sums[k] += a[i + k] * b[i + k];
+  }
+  for (; i < n; ++i) sums[0] += a[i] * b[i];
+  float sum = 0.0f;
+  for (const float s : sums) sum += s;
+  return sum;
+}
+
+}  // namespace
 
 void ChannelSums::reset(std::size_t n_blocks, std::size_t channels) {
   n_blocks_ = n_blocks;
@@ -41,11 +58,7 @@ AdaIn::AdaIn(const Bundle& bundle, const std::string& name, std::size_t channels
     throw Error("bundle tensor '" + name + ".fc.weight' does not map a style to 2 × " + std::to_string(channels) + " values");
   }
   style_size_ = static_cast<std::size_t>(fc.shape[1]);
-  const std::vector<float> weight = bundle.dequantized(fc.name);
-  weight_.resize(weight.size());
-  for (std::size_t o = 0; o < 2 * channels; ++o) {
-    for (std::size_t i = 0; i < style_size_; ++i) weight_[i * 2 * channels + o] = weight[o * style_size_ + i];
-  }
+  weight_ = bundle.dequantized(fc.name);
   const auto optional = [&](const std::string& tensor, float otherwise) {
     if (bundle.find(tensor) == nullptr) return std::vector<float>(channels, otherwise);
     std::vector<float> values = bundle.dequantized(tensor);
@@ -61,11 +74,7 @@ AdaIn::AdaIn(const Bundle& bundle, const std::string& name, std::size_t channels
 
 void AdaIn::fold(std::span<const float> style, const ChannelSums& sums, std::size_t n_rows, Affine& out) const {
   std::vector<float> h = bias_;
-  for (std::size_t i = 0; i < style_size_; ++i) {
-    const float s = style[i];
-    const float* w = weight_.data() + i * 2 * channels_;
-    for (std::size_t o = 0; o < 2 * channels_; ++o) h[o] += s * w[o];
-  }
+  for (std::size_t o = 0; o < 2 * channels_; ++o) h[o] += dot(weight_.data() + o * style_size_, style.data(), style_size_);
   std::vector<double> mean;
   std::vector<double> inverse_deviation;
   sums.moments(n_rows, mean, inverse_deviation);

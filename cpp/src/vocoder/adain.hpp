@@ -50,7 +50,7 @@ class AdaIn {
  private:
   std::size_t channels_;
   std::size_t style_size_;
-  std::vector<float> weight_;  // [style][2C]: a style's element scales a contiguous row
+  std::vector<float> weight_;  // [2C][style]
   std::vector<float> bias_;
   std::vector<float> norm_weight_;
   std::vector<float> norm_bias_;

@@ -4,7 +4,10 @@
 #include <cstddef>
 #include <memory>
 #include <new>
-#include <span>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace koe::vocoder {
 
@@ -26,7 +29,14 @@ class Buffer {
   T* reserve(std::size_t n) {
     if (n > capacity_) {
       data_.reset();
-      data_.reset(static_cast<T*>(::operator new(n * sizeof(T), kAlignment)));
+      capacity_ = 0;
+      // Large buffers lie on large pages where the system has them: fewer faults when new, fewer TLB misses ever after.
+      const std::size_t bytes = n * sizeof(T);
+      const std::align_val_t alignment{bytes >= kLargePage ? kLargePage : kCacheLine};
+      data_ = {static_cast<T*>(::operator new(bytes, alignment)), Free{alignment}};
+#if defined(__linux__)
+      if (bytes >= kLargePage) madvise(data_.get(), bytes, MADV_HUGEPAGE);
+#endif
       capacity_ = n;
     }
     return data_.get();
@@ -36,9 +46,11 @@ class Buffer {
   std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
+  static constexpr std::size_t kCacheLine = 64;
+  static constexpr std::size_t kLargePage = std::size_t{2} << 20;
   struct Free {
-    void operator()(T* p) const noexcept { ::operator delete(p, kAlignment); }
+    std::align_val_t alignment{kCacheLine};
+    void operator()(T* p) const noexcept { ::operator delete(p, alignment); }
   };
   std::unique_ptr<T, Free> data_;
   std::size_t capacity_ = 0;

@@ -24,6 +24,12 @@ std::uint16_t to_bfloat16(float x) noexcept {
   return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+// The nearest whole number, as an addition: it vectorises where lrint does not. |x| < 2²².
+float nearest(float x) noexcept {
+  constexpr float kMagic = 12582912.0f;
+  return (x + kMagic) - kMagic;
+}
+
 std::string describe(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (const std::int64_t n : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
@@ -85,15 +91,21 @@ Conv::Conv(const kernels::Product& product, Precision precision, Shape shape, st
       padded_out_(round_up(out, kChannelStep)),
       granules_(round_up(in, kChannelStep * values_in_granule(precision)) / values_in_granule(precision)) {}
 
-Conv::Conv(const Bundle& bundle, const std::string& name, const kernels::Table& table, Precision precision, Shape shape)
-    : Conv(vocoder::product(table, precision), precision, shape,
+Conv::Conv(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision, Shape shape)
+    : Conv(vocoder::product(machine.table, precision), precision, shape,
            static_cast<std::size_t>(weight_tensor(bundle, name).shape[0]),
            static_cast<std::size_t>(weight_tensor(bundle, name).shape[1]),
            static_cast<std::size_t>(weight_tensor(bundle, name).shape[2])) {
-  pack(bundle.dequantized(name + ".weight"), bias_of(bundle, name, out_));
+  const std::string weight = name + ".weight";
+  const std::vector<float> scale = bundle.find(weight + ".scale") != nullptr ? bundle.dequantized(weight + ".scale")
+                                                                             : std::vector<float>{};
+  pack(machine.pool,
+       {.read = [&](std::size_t first, std::span<float> rows) { bundle.dequantize_rows(weight, first, rows); },
+        .step = [&](std::size_t row) { return scale.empty() ? 0.0f : scale[scale.size() == 1 ? 0 : row]; }},
+       bias_of(bundle, name, out_));
 }
 
-Conv Conv::transposed(const Bundle& bundle, const std::string& name, const kernels::Table& table, Precision precision,
+Conv Conv::transposed(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision,
                       std::size_t stride) {
   const Tensor& tensor = weight_tensor(bundle, name);
   const auto in = static_cast<std::size_t>(tensor.shape[0]);
@@ -104,70 +116,99 @@ Conv Conv::transposed(const Bundle& bundle, const std::string& name, const kerne
   }
   const std::vector<float> weight = bundle.dequantized(tensor.name);
   const std::vector<float> bias = bias_of(bundle, name, out);
-  // y[s·q + r − s/2] = x[q] · W[r] + x[q − 1] · W[r + s]; as a convolution tap 0 reads row q − 1.
-  std::vector<float> phases(stride * out * in * 2);
   std::vector<float> biases(stride * out);
-  for (std::size_t r = 0; r < stride; ++r) {
-    for (std::size_t o = 0; o < out; ++o) {
-      biases[r * out + o] = bias[o];
+  for (std::size_t i = 0; i < biases.size(); ++i) biases[i] = bias[i % out];
+  // y[s·q + r − s/2] = x[q] · W[r] + x[q − 1] · W[r + s]; as a convolution tap 0 reads row q − 1.
+  const auto read = [&](std::size_t first, std::span<float> rows) {
+    for (std::size_t n = 0; n < rows.size() / (2 * in); ++n) {
+      const std::size_t r = (first + n) / out;
+      const std::size_t o = (first + n) % out;
       for (std::size_t i = 0; i < in; ++i) {
-        float* taps = phases.data() + ((r * out + o) * in + i) * 2;
         const float* w = weight.data() + (i * out + o) * 2 * stride;
-        taps[0] = w[r + stride];
-        taps[1] = w[r];
+        rows[(n * in + i) * 2] = w[r + stride];
+        rows[(n * in + i) * 2 + 1] = w[r];
       }
     }
-  }
-  Conv conv(vocoder::product(table, precision), precision, {.padding = 1}, stride * out, in, 2);
-  conv.pack(phases, biases);
+  };
+  Conv conv(vocoder::product(machine.table, precision), precision, {.padding = 1}, stride * out, in, 2);
+  conv.pack(machine.pool, {.read = read, .step = [](std::size_t) { return 0.0f; }}, biases);
   return conv;
 }
 
-void Conv::pack(std::span<const float> weight, std::span<const float> bias) {
-  const std::size_t values = values_in_granule(precision_);
-  const std::size_t bytes = 4 / values;
-  std::byte* packed = weights_.reserve(padded_out_ * taps_ * granules_ * 4);
-  std::memset(packed, 0, padded_out_ * taps_ * granules_ * 4);
-  float* b = bias_.reserve(padded_out_);
-  std::fill(std::copy(bias.begin(), bias.end(), b), b + padded_out_, 0.0f);
+// Sixteen output channels at a time: a granule of each makes one line of the packed weights, so lines are written whole and
+// in order.
+template <Precision kPrecision>
+void Conv::pack_lanes(const Weights& weights, std::size_t first, std::vector<float>& rows) {
+  constexpr std::size_t kValues = 4 / (kPrecision == Precision::float32 ? 4 : kPrecision == Precision::bfloat16 ? 2 : 1);
+  using Value = std::conditional_t<kPrecision == Precision::float32, float,
+                                   std::conditional_t<kPrecision == Precision::bfloat16, std::uint16_t, std::int8_t>>;
+  const std::size_t row_size = in_ * taps_;
+  const std::size_t n = std::min(kChannelStep, out_ - first);
+  weights.read(first, std::span(rows).first(n * row_size));
+  std::fill(rows.begin() + static_cast<std::ptrdiff_t>(n * row_size), rows.end(), 0.0f);
 
-  float* scale = nullptr;
-  std::int32_t* sum = nullptr;
-  if (precision_ == Precision::int8) {
-    scale = weight_scale_.reserve(padded_out_);
-    sum = weight_sum_.reserve(padded_out_ * taps_);
-    std::fill(scale, scale + padded_out_, 0.0f);
-    std::fill(sum, sum + padded_out_ * taps_, 0);
-  }
-  for (std::size_t o = 0; o < out_; ++o) {
-    const float* w = weight.data() + o * in_ * taps_;
-    float to_int = 0.0f;
-    if (scale != nullptr) {
+  float to_int[kChannelStep] = {};
+  if constexpr (kPrecision == Precision::int8) {
+    for (std::size_t o = 0; o < n; ++o) {
       float peak = 1e-20f;
-      for (std::size_t i = 0; i < in_ * taps_; ++i) peak = std::max(peak, std::abs(w[i]));
-      scale[o] = peak / 127.0f;
-      to_int = 127.0f / peak;
+      for (std::size_t i = 0; i < row_size; ++i) peak = std::max(peak, std::abs(rows[o * row_size + i]));
+      // A source's own integers are taken as they are where they fit.
+      const float step = weights.step(first + o);
+      const float scale = step > 0.0f && peak < 127.5f * step ? step : peak / 127.0f;
+      weight_scale_.data()[first + o] = scale;
+      to_int[o] = 1.0f / scale;
     }
-    const std::size_t panel = o / product_->tile_channels * product_->tile_channels;
-    const std::size_t width = std::min(product_->tile_channels, padded_out_ - panel);
-    std::byte* base = packed + panel * taps_ * granules_ * 4;
-    for (std::size_t i = 0; i < in_; ++i) {
-      for (std::size_t tap = 0; tap < taps_; ++tap) {
-        std::byte* at = base + ((tap * granules_ + i / values) * width + (o - panel)) * 4 + i % values * bytes;
-        const float value = w[i * taps_ + tap];
-        if (precision_ == Precision::float32) {
-          std::memcpy(at, &value, 4);
-        } else if (precision_ == Precision::bfloat16) {
-          const std::uint16_t h = to_bfloat16(value);
-          std::memcpy(at, &h, 2);
-        } else {
-          const auto q = static_cast<std::int8_t>(std::lrint(value * to_int));
-          std::memcpy(at, &q, 1);
-          sum[tap * padded_out_ + o] += product_->zero * q;
+  }
+  const std::size_t panel = first / product_->tile_channels * product_->tile_channels;
+  const std::size_t width = std::min(product_->tile_channels, padded_out_ - panel);
+  std::byte* base = weights_.data() + panel * taps_ * granules_ * 4 + (first - panel) * 4;
+  for (std::size_t tap = 0; tap < taps_; ++tap) {
+    std::int32_t sums[kChannelStep] = {};
+    for (std::size_t g = 0; g < granules_; ++g) {
+      alignas(64) Value line[kChannelStep * kValues] = {};
+      for (std::size_t k = 0; k < kValues && g * kValues + k < in_; ++k) {
+        const float* w = rows.data() + (g * kValues + k) * taps_ + tap;
+        for (std::size_t o = 0; o < kChannelStep; ++o) {
+          const float value = w[o * row_size];
+          if constexpr (kPrecision == Precision::float32) {
+            line[o] = value;
+          } else if constexpr (kPrecision == Precision::bfloat16) {
+            line[o * kValues + k] = to_bfloat16(value);
+          } else {
+            const auto q = static_cast<std::int8_t>(nearest(value * to_int[o]));
+            line[o * kValues + k] = q;
+            sums[o] += q;
+          }
         }
+      }
+      std::memcpy(base + (tap * granules_ + g) * width * 4, line, sizeof line);
+    }
+    if constexpr (kPrecision == Precision::int8) {
+      for (std::size_t o = 0; o < kChannelStep; ++o) {
+        weight_sum_.data()[tap * padded_out_ + first + o] = product_->zero * sums[o];
       }
     }
   }
+}
+
+void Conv::pack(ThreadPool& pool, const Weights& weights, std::span<const float> bias) {
+  weights_.reserve(padded_out_ * taps_ * granules_ * 4);
+  float* b = bias_.reserve(padded_out_);
+  std::fill(std::copy(bias.begin(), bias.end(), b), b + padded_out_, 0.0f);
+  if (precision_ == Precision::int8) {
+    weight_scale_.reserve(padded_out_);
+    weight_sum_.reserve(padded_out_ * taps_);
+    std::fill_n(weight_scale_.data(), padded_out_, 0.0f);
+  }
+  std::vector<std::vector<float>> rows(pool.size(), std::vector<float>(kChannelStep * in_ * taps_));
+  pool.run(padded_out_ / kChannelStep, [&](std::size_t task, std::size_t worker) {
+    const std::size_t first = task * kChannelStep;
+    switch (precision_) {
+      case Precision::float32: return pack_lanes<Precision::float32>(weights, first, rows[worker]);
+      case Precision::bfloat16: return pack_lanes<Precision::bfloat16>(weights, first, rows[worker]);
+      case Precision::int8: return pack_lanes<Precision::int8>(weights, first, rows[worker]);
+    }
+  });
 }
 
 void Conv::run(Machine& machine, const Source& source, const Target& target) const {

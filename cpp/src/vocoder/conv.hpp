@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -67,12 +68,12 @@ class Conv {
   };
 
   /// Reads `name`.weight [out, in, taps] and, if there is one, `name`.bias [out].
-  Conv(const Bundle& bundle, const std::string& name, const kernels::Table& table, kernels::Precision precision, Shape shape);
+  Conv(const Bundle& bundle, const std::string& name, Machine& machine, kernels::Precision precision, Shape shape);
 
   /// The transposed convolution `name` ([in, out, 2·stride], padding stride/2) as a plain one with two taps: output row q
   /// holds the stride · out values whose polyphase index is q, for q = 0 … rows. What the padding cuts off are the first
   /// `stride / 2` rows of `out` channels in row 0 and the last in the last row.
-  static Conv transposed(const Bundle& bundle, const std::string& name, const kernels::Table& table,
+  static Conv transposed(const Bundle& bundle, const std::string& name, Machine& machine,
                          kernels::Precision precision, std::size_t stride);
 
   std::size_t in_channels() const noexcept { return in_; }
@@ -92,7 +93,15 @@ class Conv {
  private:
   Conv(const kernels::Product& product, kernels::Precision precision, Shape shape, std::size_t out, std::size_t in,
        std::size_t taps);
-  void pack(std::span<const float> weight, std::span<const float> bias);
+  /// Where weights come from: `read` fills rows [first, first + n / row) of [out, in, taps]; `step`, where a row's weights are
+  /// integers times it, is a source that was 8-bit already.
+  struct Weights {
+    std::function<void(std::size_t first, std::span<float> rows)> read;
+    std::function<float(std::size_t row)> step;
+  };
+  void pack(ThreadPool& pool, const Weights& weights, std::span<const float> bias);
+  template <kernels::Precision kPrecision>
+  void pack_lanes(const Weights& weights, std::size_t first, std::vector<float>& rows);
 
   const kernels::Product* product_;
   kernels::Precision precision_;

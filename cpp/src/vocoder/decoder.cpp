@@ -33,18 +33,18 @@ Frames frames(Buffer<float>& buffer, std::size_t rows, std::size_t channels) {
 
 }  // namespace
 
-AdainResidual::AdainResidual(const Bundle& bundle, const std::string& name, const kernels::Table& table, Precision precision,
+AdainResidual::AdainResidual(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision,
                              std::size_t in_channels)
     : norm1_(bundle, name + ".norm1", in_channels),
       norm2_(bundle, name + ".norm2", static_cast<std::size_t>(bundle.tensor(name + ".conv1.weight").shape.at(0))),
-      conv1_(bundle, name + ".conv1", table, for_concatenation(table, precision), {.padding = 1}),
-      conv2_(bundle, name + ".conv2", table, precision, {.padding = 1}) {
+      conv1_(bundle, name + ".conv1", machine, for_concatenation(machine.table, precision), {.padding = 1}),
+      conv2_(bundle, name + ".conv2", machine, precision, {.padding = 1}) {
   if (conv1_.in_channels() != in_channels || conv2_.in_channels() != conv1_.out_channels() ||
       conv2_.out_channels() != conv1_.out_channels()) {
     throw Error("bundle tensors '" + name + ".conv*.weight' don't fit one another");
   }
   if (bundle.find(name + ".conv1x1.weight") != nullptr) {
-    shortcut_.emplace(bundle, name + ".conv1x1", table, kUnnormalised, Conv::Shape{});
+    shortcut_.emplace(bundle, name + ".conv1x1", machine, kUnnormalised, Conv::Shape{});
   } else if (in_channels != out_channels()) {
     throw Error("bundle has no tensor '" + name + ".conv1x1.weight'");
   }
@@ -145,18 +145,18 @@ void Decoder::Curve::run(std::span<const float> curve, float* out, std::size_t s
   }
 }
 
-Decoder::Decoder(const Bundle& bundle, const kernels::Table& table, Precision precision)
+Decoder::Decoder(const Bundle& bundle, Machine& machine, Precision precision)
     : f0_(bundle, "F0_conv"),
       n_(bundle, "N_conv"),
-      asr_residual_(bundle, "asr_res.0", table, precision, {}),
+      asr_residual_(bundle, "asr_res.0", machine, precision, {}),
       in_channels_(asr_residual_.in_channels()),
-      encode_(bundle, "encode", table, kUnnormalised, in_channels_ + 2) {
+      encode_(bundle, "encode", machine, kUnnormalised, in_channels_ + 2) {
   std::size_t width = encode_.out_channels();
   for (std::size_t i = 0; i < 4; ++i) {
     if (width % kRowStep != 0 || asr_residual_.out_channels() % kChannelStep != 0) {
       throw Error("the decoder's layers are not whole multiples of 64 channels wide");
     }
-    decode_.emplace_back(bundle, "decode." + std::to_string(i), table, precision, width + asr_residual_.out_channels() + 2);
+    decode_.emplace_back(bundle, "decode." + std::to_string(i), machine, precision, width + asr_residual_.out_channels() + 2);
     width = decode_.back().out_channels();
     if ((i < 3 && width != encode_.out_channels()) || decode_.back().upsamples() != (i == 3)) {
       throw Error("bundle tensors 'decode." + std::to_string(i) + ".*' are not those of Kokoro's decoder");

@@ -24,9 +24,9 @@ std::size_t taps_of(const Bundle& bundle, const std::string& conv) {
   return static_cast<std::size_t>(weight.shape[2]);
 }
 
-Conv same_conv(const Bundle& bundle, const std::string& name, const kernels::Table& table, Precision precision,
+Conv same_conv(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision,
                std::size_t dilation, std::size_t channels) {
-  Conv conv(bundle, name, table, precision,
+  Conv conv(bundle, name, machine, precision,
             {.dilation = dilation, .padding = (taps_of(bundle, name) - 1) * dilation / 2});
   if (conv.in_channels() != channels || conv.out_channels() != channels || conv.taps() % 2 == 0) {
     throw Error("bundle tensor '" + name + ".weight' does not map " + std::to_string(channels) + " channels to as many");
@@ -36,17 +36,17 @@ Conv same_conv(const Bundle& bundle, const std::string& name, const kernels::Tab
 
 }  // namespace
 
-SnakeResidual::SnakeResidual(const Bundle& bundle, const std::string& name, const kernels::Table& table, Precision precision,
+SnakeResidual::SnakeResidual(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision,
                              std::size_t channels) {
   for (std::size_t i = 0; i < kDilations.size(); ++i) {
     const std::string n = "." + std::to_string(i);
     passes_.push_back({
         .norm1 = AdaIn(bundle, name + ".adain1" + n, channels),
         .snake1 = Snake(bundle, name + ".alpha1" + n, channels),
-        .conv1 = same_conv(bundle, name + ".convs1" + n, table, precision, kDilations[i], channels),
+        .conv1 = same_conv(bundle, name + ".convs1" + n, machine, precision, kDilations[i], channels),
         .norm2 = AdaIn(bundle, name + ".adain2" + n, channels),
         .snake2 = Snake(bundle, name + ".alpha2" + n, channels),
-        .conv2 = same_conv(bundle, name + ".convs2" + n, table, precision, 1, channels),
+        .conv2 = same_conv(bundle, name + ".convs2" + n, machine, precision, 1, channels),
     });
   }
 }
@@ -78,18 +78,18 @@ void SnakeResidual::run(Machine& machine, std::span<const float> style, const Fr
   }
 }
 
-Generator::Generator(const Bundle& bundle, const kernels::Table& table, Precision precision)
-    : output_(bundle, "generator.conv_post", table, Precision::float32,
+Generator::Generator(const Bundle& bundle, Machine& machine, Precision precision)
+    : output_(bundle, "generator.conv_post", machine, Precision::float32,
               {.padding = (taps_of(bundle, "generator.conv_post") - 1) / 2}) {
   if (output_.out_channels() != 2 * kBins) throw Error("bundle tensor 'generator.conv_post.weight' has not 22 outputs");
   for (std::size_t level = 0; level < kLevels; ++level) {
     const std::string n = std::to_string(level);
-    Conv up = Conv::transposed(bundle, "generator.ups." + n, table, precision, kRates[level]);
+    Conv up = Conv::transposed(bundle, "generator.ups." + n, machine, precision, kRates[level]);
     const std::size_t channels = up.out_channels() / kRates[level];
     if (channels % kRowStep != 0) throw Error("the generator's layers are not whole multiples of 64 channels wide");
     // The source is at the output's rate: the first level strides over what the second upsamples by.
     const std::size_t stride = level + 1 < kLevels ? kRates[level + 1] : 1;
-    Conv noise(bundle, "generator.noise_convs." + n, table, Precision::float32,
+    Conv noise(bundle, "generator.noise_convs." + n, machine, Precision::float32,
                {.stride = stride, .padding = stride > 1 ? (stride + 1) / 2 : 0});
     if (noise.in_channels() != 2 * kBins || noise.out_channels() != channels) {
       throw Error("bundle tensor 'generator.noise_convs." + n + ".weight' does not map 22 channels to " +
@@ -97,11 +97,11 @@ Generator::Generator(const Bundle& bundle, const kernels::Table& table, Precisio
     }
     std::vector<SnakeResidual> residuals;
     for (std::size_t i = 0; i < kResidualsPerLevel; ++i) {
-      residuals.emplace_back(bundle, "generator.resblocks." + std::to_string(level * kResidualsPerLevel + i), table, precision,
+      residuals.emplace_back(bundle, "generator.resblocks." + std::to_string(level * kResidualsPerLevel + i), machine, precision,
                              channels);
     }
     levels_.push_back({channels, std::move(up), std::move(noise),
-                       SnakeResidual(bundle, "generator.noise_res." + n, table, precision, channels), std::move(residuals)});
+                       SnakeResidual(bundle, "generator.noise_res." + n, machine, precision, channels), std::move(residuals)});
   }
 }
 

@@ -23,7 +23,7 @@ class SnakeResidual {
     Affine affine;
   };
 
-  SnakeResidual(const Bundle& bundle, const std::string& name, const kernels::Table& table, kernels::Precision precision,
+  SnakeResidual(const Bundle& bundle, const std::string& name, Machine& machine, kernels::Precision precision,
                 std::size_t channels);
 
   /// `state` becomes the block's output; `x` is its input (may be `state`), `x_sums` its sums. With a `mean` target, the last
@@ -50,7 +50,7 @@ class Generator {
   static constexpr std::size_t kLevels = 2;
   static constexpr std::array<std::size_t, kLevels> kRates{10, 6};
 
-  Generator(const Bundle& bundle, const kernels::Table& table, kernels::Precision precision);
+  Generator(const Bundle& bundle, Machine& machine, kernels::Precision precision);
 
   std::size_t in_channels(std::size_t level) const noexcept { return levels_[level].up.in_channels(); }
   std::size_t out_channels(std::size_t level) const noexcept { return levels_[level].channels; }

@@ -90,8 +90,8 @@ struct Vocoder::Impl {
       : machine(kernels::select(options.isa), options.threads),
         precision(choose(machine.table, options.precision)),
         noise_seed(options.noise_seed),
-        decoder(bundle, machine.table, precision),
-        generator(bundle, machine.table, precision),
+        decoder(bundle, machine, precision),
+        generator(bundle, machine, precision),
         source(bundle),
         style_size(static_cast<std::size_t>(bundle.tensor("encode.norm1.fc.weight").shape.at(1))) {
     if (decoder.out_channels() != generator.in_channels(0) || generator.out_channels(0) != generator.in_channels(1)) {
