@@ -2,18 +2,11 @@
 // AVX-512 with bfloat16 dot products beside the 8-bit ones: on AMD's Zen 4 and 5 VDPBF16PS does twice the work of a float32
 // FMA in its time.
 #include "kernels/avx512.inl"
+#include "kernels/avx512bf16.inl"
 #include "kernels/avx512vnni.inl"
 
 namespace koe::kernels {
 namespace {
-
-struct StoreBf16 {
-  static constexpr int terms = 3;
-  static constexpr std::size_t bytes = 2;
-  static void store(void* p, V::f32 x) noexcept {
-    _mm256_store_si256(static_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(x));
-  }
-};
 
 struct Bf16 {
   static constexpr bool scaled = false;
