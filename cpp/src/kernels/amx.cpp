@@ -29,8 +29,10 @@ class Tiles {
       configuration.row_bytes[i] = 64;
       configuration.rows[i] = 16;
     }
+#if defined(__GNUC__)
     // GCC does not know that the instruction reads the whole struct, and would drop the stores above.
     __asm__ volatile("" ::"r"(&configuration) : "memory");
+#endif
     _tile_loadconfig(&configuration);
   }
   ~Tiles() { _tile_release(); }
@@ -209,6 +211,7 @@ constexpr Table kTable{
     .bfloat16 = {kBlock, kBlock, 0, stage<StoreBf16>, conv_tiles<false>},
     .int8 = {kBlock, kBlock, 0, quantize<StoreI8>, conv_tiles<true>},
     .sums = sums,
+    .fastest = Precision::bfloat16,
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ constexpr Table kTable{
     .bfloat16 = {},
     .int8 = {6, 64, 128, quantize<StoreU8>, conv<U8, 6, 4>},
     .sums = sums,
+    .fastest = Precision::int8,
 };
 
 }  // namespace

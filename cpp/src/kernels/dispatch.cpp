@@ -14,6 +14,9 @@ const Table* avx2() noexcept;
 const Table* avx512() noexcept;
 const Table* avx512vnni() noexcept;
 const Table* avx512bf16() noexcept;
+#if defined(KOE_KERNELS_AMX)
+const Table* amx() noexcept;
+#endif
 #elif defined(KOE_KERNELS_ARM)
 const Table* neon() noexcept;
 const Table* neondot() noexcept;
@@ -29,6 +32,9 @@ const std::vector<const Table*>& available() {
     if (p.avx512) t.push_back(avx512());
     if (p.avx512_vnni) t.push_back(avx512vnni());
     if (p.avx512_bf16) t.push_back(avx512bf16());
+#if defined(KOE_KERNELS_AMX)
+    if (p.amx) t.push_back(amx());
+#endif
 #elif defined(KOE_KERNELS_ARM)
     const Processor& p = processor();
     if (p.neon) t.push_back(neon());

@@ -78,6 +78,8 @@ struct Table {
   Product int8;                 ///< likewise
   /// Σ x and Σ x² of each channel over `rows`, added to sums [2][channels].
   void (*sums)(const float* x, std::size_t stride, std::size_t rows, std::size_t channels, float* sums) noexcept;
+  /// What `auto` means here: the fastest product, all of which keep the bounds on quality.
+  Precision fastest = Precision::float32;
 };
 
 }  // namespace koe::kernels

@@ -101,6 +101,7 @@ constexpr Table kTable{
     .bfloat16 = {12, 8, 0, stage<StoreBf16>, conv<Bf16, 12, 2>},
     .int8 = {12, 8, 0, quantize<StoreI8>, conv<I8, 12, 2>},
     .sums = sums,
+    .fastest = Precision::bfloat16,
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ constexpr Table kTable{
     .bfloat16 = {},
     .int8 = {5, 16, 0, quantize<StoreI8>, conv<I8, 5, 4>},
     .sums = sums,
+    .fastest = Precision::int8,
 };
 
 }  // namespace

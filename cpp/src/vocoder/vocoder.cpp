@@ -24,11 +24,10 @@ constexpr std::size_t kSamplesPerFrame = 600;
 
 kernels::Precision choose(const kernels::Table& table, Precision precision) {
   switch (precision) {
+    case Precision::kAuto: return table.fastest;
     case Precision::kFloat32: return kernels::Precision::float32;
-    case Precision::kAuto:
     case Precision::kBfloat16:
       if (table.bfloat16.conv != nullptr) return kernels::Precision::bfloat16;
-      if (precision == Precision::kAuto) return kernels::Precision::float32;
       break;
     case Precision::kInt8:
       if (table.int8.conv != nullptr) return kernels::Precision::int8;
