@@ -7,6 +7,7 @@
 
 namespace koe::bindings {
 
+void bind_g2p(pybind11::module_& m);
 void bind_text(pybind11::module_& m);
 void bind_voice(pybind11::module_& m);
 void bind_model(pybind11::module_& m);

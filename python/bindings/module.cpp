@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = koe::version();
   pybind11::register_exception<koe::Error>(m, "Error", PyExc_RuntimeError);
   koe::bindings::bind_text(m);
+  koe::bindings::bind_g2p(m);
   koe::bindings::bind_voice(m);
   koe::bindings::bind_model(m);
   koe::bindings::bind_vocoder(m);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """koe's C++ core on NumPy arrays."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -254,6 +254,75 @@ class Vocoder:
         """Magnitudes and phases [22, 120 T + 1] to samples [600 T]."""
 
 # --- audio: stitching ---
+
+def apply_phoneme_rules(phonemes: str | bytes, language: str, rules: str = "1.0") -> str:
+    """Kokoro's phonemes for espeak-ng's; all else stays.
+
+    Args:
+        phonemes: IPA with "^" as the tie.
+        language: espeak-ng's code, such as "en-us".
+        rules: "1.0" or "0.19".
+
+    Raises:
+        ValueError: there are no such rules.
+    """
+
+def map_phonemes(espeak: str | bytes, language: str, rules: str = "1.0") -> str:
+    """The same for a phrase just as espeak-ng gives it.
+
+    Names of languages in brackets go, and so does any space but one between words.
+
+    Args:
+        espeak: IPA with U+0361 or "^" as the tie.
+        language: espeak-ng's code, such as "en-us".
+        rules: "1.0" or "0.19".
+
+    Raises:
+        ValueError: there are no such rules.
+    """
+
+def phonemize(
+    text: str | bytes, language: str, phrase: Callable[[str], str], word: Callable[[str], str]
+) -> tuple[str, list[tuple[int, int, int, int]], str]:
+    """Everything of G2P but the pronunciation of words: marks, inline pronunciations, alignment.
+
+    Args:
+        text: a sentence or a few.
+        language: espeak-ng's code, such as "en-us".
+        phrase: gives a phrase's phonemes, as `map_phonemes` does.
+        word: the same for a word by itself; it may be called often for the same one.
+
+    Returns:
+        The phonemes; for each word that is spoken its begin and end in the text and in the phonemes, in characters;
+        and what was left out.
+    """
+
+class Espeak:
+    """G2P through an espeak-ng library that is loaded at run time. Thread-safe."""
+
+    def __init__(
+        self,
+        library: str | PathLike[str] | None = None,
+        data: str | PathLike[str] | None = None,
+        rules: str = "1.0",
+    ) -> None:
+        """
+        Args:
+            library: espeak-ng's shared library; None takes `KOE_ESPEAK`, then the usual names.
+            data: its folder espeak-ng-data; None takes `KOE_ESPEAK_DATA`, then the one beside the library.
+            rules: the phoneme rules of the model, "1.0" or "0.19".
+
+        Raises:
+            Error: there is no such library, or it can't be started.
+            ValueError: there are no such rules.
+        """
+
+    def phonemize(self, text: str | bytes, language: str = "en-us") -> tuple[str, list[tuple[int, int, int, int]], str]:
+        """The phonemes of a sentence or a few, as the function `phonemize` returns them.
+
+        Raises:
+            Error: espeak-ng failed, or koe doesn't know the language.
+        """
 
 class AcousticModel:
     """The bundle's acoustic model in an ONNX Runtime library that is loaded at run time. Thread-safe.
