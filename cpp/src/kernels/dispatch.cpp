@@ -11,6 +11,7 @@ namespace koe::kernels {
 const Table* scalar() noexcept;
 #if defined(KOE_KERNELS_X86)
 const Table* avx2() noexcept;
+const Table* avxvnni() noexcept;
 const Table* avx512() noexcept;
 const Table* avx512vnni() noexcept;
 const Table* avx512bf16() noexcept;
@@ -29,6 +30,7 @@ const std::vector<const Table*>& available() {
 #if defined(KOE_KERNELS_X86)
     const Processor& p = processor();
     if (p.avx2) t.push_back(avx2());
+    if (p.avx_vnni) t.push_back(avxvnni());
     if (p.avx512) t.push_back(avx512());
     if (p.avx512_vnni) t.push_back(avx512vnni());
     if (p.avx512_bf16) t.push_back(avx512bf16());
