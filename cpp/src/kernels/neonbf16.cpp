@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // NEON with matrix products (BFMMLA and SMMLA, ARMv8.6): an instruction multiplies two rows by two output channels over two
 // granules, twice the work of a dot product. A row's two granules lie side by side as they must; the weights' lie a vector
-// apart, and one zip of two vectors brings a channel's together. 12 rows × 8 channels are 24 sums of 2 × 2, so that a zip
-// serves six products.
+// apart, and one zip of two vectors brings a channel's together. 10 rows × 8 channels are 20 sums of 2 × 2, so that a zip
+// serves five products and no sum leaves its register.
 #include "kernels/neon.inl"
 
 namespace koe::kernels {
@@ -98,8 +98,8 @@ struct I8 : ByPair<I8> {
 constexpr Table kTable{
     .name = "neonbf16",
     .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>},
-    .bfloat16 = {12, 8, 0, stage<StoreBf16>, conv<Bf16, 12, 2>},
-    .int8 = {12, 8, 0, quantize<StoreI8>, conv<I8, 12, 2>},
+    .bfloat16 = {10, 8, 0, stage<StoreBf16>, conv<Bf16, 10, 2>},
+    .int8 = {10, 8, 0, quantize<StoreI8>, conv<I8, 10, 2>},
     .sums = sums,
     .fastest = Precision::bfloat16,
 };
