@@ -26,6 +26,7 @@ PRECISIONS = {
     "avx512": FLOAT32,
     "avx512vnni": ("float32", "int8"),
     "avx512bf16": ("float32", "bfloat16", "int8"),
+    "amx": ("float32", "bfloat16", "int8"),
     "neon": FLOAT32,
     "neondot": ("float32", "int8"),
     "neonbf16": ("float32", "bfloat16", "int8"),
@@ -33,9 +34,9 @@ PRECISIONS = {
 
 
 TABLES = _core.available_isas()
-if "avx512vnni" in TABLES and "avxvnni" not in TABLES:
-    # The program has these kernels in AVX-512's encoding as well.
-    TABLES = [*TABLES, "avxvnni"]
+# The program has AVX-VNNI's kernels in AVX-512's encoding as well, and AMX's on emulated tiles.
+SUBSTITUTES = {"avxvnni": "avx512vnni", "amx": "avx512bf16"}
+TABLES = [*TABLES, *(name for name, needed in SUBSTITUTES.items() if needed in TABLES and name not in TABLES)]
 
 
 def functions(table: str) -> list[str]:

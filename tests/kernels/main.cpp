@@ -14,17 +14,13 @@
 #include <vector>
 
 #include "kernels/dispatch.hpp"
+#include "kernels/processor.hpp"
 #include "memory.hpp"
 #include "tests.hpp"
 
-#if defined(KOE_AVXVNNI_EVEX)
-#include "kernels/processor.hpp"
-#endif
-
 namespace koe::kernels {
-#if defined(KOE_AVXVNNI_EVEX)
 const Table* avxvnni_evex() noexcept;
-#endif
+const Table* amx_emulated() noexcept;
 }  // namespace koe::kernels
 
 namespace koe::kernel_tests {
@@ -58,6 +54,9 @@ std::vector<const Table*> tables() {
 #if defined(KOE_AVXVNNI_EVEX)
   // The AVX-VNNI kernels in AVX-512's encoding of the same instruction, where the processor has only that one.
   if (kernels::processor().avx512_vnni && !kernels::processor().avx_vnni) all.push_back(kernels::avxvnni_evex());
+#endif
+#if defined(KOE_AMX_EMULATED)
+  if (kernels::processor().avx512_bf16 && !kernels::processor().amx) all.push_back(kernels::amx_emulated());
 #endif
   return all;
 }
@@ -117,6 +116,10 @@ int main(int argc, char** argv) {
   std::size_t ran = 0;
   bool good = true;
   for (const Table* table : tables()) {
+    if (product(*table, table->fastest).conv == nullptr) {
+      std::printf("%s: the product that it calls its fastest is not there\n", table->name);
+      good = false;
+    }
     for (const Function& function : functions_of(*table)) {
       if (!options.table.empty() && options.table != table->name) continue;
       if (!options.function.empty() && options.function != function.name) continue;

@@ -21,7 +21,7 @@ std::size_t page_bytes() noexcept { return static_cast<std::size_t>(sysconf(_SC_
 extern "C" void on_fault(int number) {
   const auto say = [](const char* text) { return write(STDOUT_FILENO, text, std::strlen(text)); };
   // What write() says no longer matters here; the sum only uses its results.
-  const ssize_t said = say(number == SIGILL ? "illegal instruction in: " : "access outside a buffer in: ") +
+  const ssize_t said = say(number == SIGILL ? "illegal instruction in: " : number == SIGABRT ? "ended in: " : "access outside a buffer in: ") +
                        say(case_text.data()) + say("\n");
   _exit(said > 0 ? 3 : 4);
 }
@@ -60,7 +60,7 @@ void set_case(const std::string& text) {
 const char* current_case() noexcept { return case_text.data(); }
 
 void report_faults() {
-  for (const int number : {SIGSEGV, SIGBUS, SIGILL}) std::signal(number, on_fault);
+  for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGABRT}) std::signal(number, on_fault);
 }
 
 }  // namespace koe::kernel_tests

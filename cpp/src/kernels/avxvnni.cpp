@@ -46,6 +46,7 @@ constexpr Table kTable{
     .bfloat16 = {},
     .int8 = {6, 16, 128, quantize<StoreU8>, conv<U8, 6, 2>},
     .sums = sums,
+    .fastest = Precision::int8,
 };
 
 }  // namespace
