@@ -107,11 +107,15 @@ def prepare(
     model_version: Annotated[
         str | None, typer.Option("--model-version", help="1.0 or 0.19.", show_default="as the model says")
     ] = None,
+    voices: Annotated[
+        str,
+        typer.Option("--voices", help='Voices to put in: names with commas between, or "all".', show_default="none"),
+    ] = "",
 ) -> None:
     """Turn an ONNX export into a bundle, the form that koe loads."""
     from koe.cli.files import prepare_model
 
-    prepare_model(model, output, model_version)
+    prepare_model(model, output, model_version, voices)
 
 
 @app.command()
