@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +71,55 @@ def compiler() -> str:
     found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     assert found is not None
     return found
+
+
+@pytest.fixture(scope="session")
+def bundle_with_voices(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that holds the default voice and one from Britain: all that an app ships."""
+    from koe.cli.files import prepare_model
+
+    bundle = tmp_path_factory.mktemp("bundle") / "kokoro.gguf"
+    prepare_model(model_path, bundle, None, "af, bm_george")
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def installed_koe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """koe built from source as a C++ library, shared and static, and installed: the prefix.
+
+    `KOE_TEST_BUILD` keeps the build for the next run.
+    """
+    kept = os.environ.get("KOE_TEST_BUILD")
+    build = Path(kept) if kept else tmp_path_factory.mktemp("koe-build")
+    prefix = tmp_path_factory.mktemp("koe-prefix")
+    source = Path(__file__).parent.parent
+    options = (
+        "-DKOE_SHARED=ON",
+        "-DKOE_STATIC=ON",
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-GNinja",
+        "-DCMAKE_INSTALL_LIBDIR=lib",
+    )
+    quietly("cmake", "-S", source, "-B", build, *options)
+    quietly("cmake", "--build", build)
+    for component in ("koe_runtime", "koe_development"):
+        quietly("cmake", "--install", build, "--prefix", prefix, "--component", component)
+    return prefix
+
+
+def quietly(*command: str | Path) -> None:
+    """Runs a command; its output is shown only if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def embedded(onnxruntime_library: Path) -> dict[str, str]:
+    """The environment in which C++ programs find ONNX Runtime and espeak-ng."""
+    import espeakng_loader
+
+    return {
+        **os.environ,
+        "KOE_ONNXRUNTIME": str(onnxruntime_library),
+        "KOE_ESPEAK": str(espeakng_loader.get_library_path()),
+    }
