@@ -309,7 +309,9 @@ Phonemes Engine::phonemize(std::string_view text, std::string_view language) con
   return with_kind(ErrorKind::kG2p, [&] { return g2p->phonemize(text, language); });
 }
 
-std::vector<std::string> Engine::voices() const { return impl_->voices.names(); }
+std::vector<std::string> Engine::voices() const {
+  return with_kind(ErrorKind::kVoice, [&] { return impl_->voices.names(); });
+}
 
 const Bundle& Engine::bundle() const noexcept { return impl_->bundle; }
 

@@ -30,7 +30,8 @@ StylePack from_tensor(const Tensor& tensor) {
 }  // namespace
 
 Voices::Voices(const Bundle& bundle, const std::filesystem::path& path) : bundle_(bundle), path_(path) {
-  if (!path_.empty() && !std::filesystem::exists(path_)) {
+  std::error_code ignored;
+  if (!path_.empty() && !std::filesystem::exists(path_, ignored)) {
     throw Error(display(path_) + ": there is no such file or folder of voices", ErrorKind::kVoiceNotFound);
   }
 }
