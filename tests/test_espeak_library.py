@@ -4,11 +4,14 @@
 import os
 import subprocess
 import sys
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import espeakng_loader
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from koe import _core
 from koe.g2p import RULES_V0_19, RULES_V1_0, EspeakG2P
@@ -107,3 +110,24 @@ def test_missing_data_is_an_error_and_not_the_end_of_the_process(library: str, t
 def test_the_environment_names_the_library(library: str) -> None:
     done = run("from koe import _core; print(_core.Espeak().phonemize('sea')[0])", library, KOE_ESPEAK=library)
     assert done.stdout == "sˈi\n", done.stderr
+
+
+MARKS_AND_BASES = [*map(chr, range(0x300, 0x370)), *"aeiouAEOcnsqyzαωϊйҋÅẛǖ\u212b"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(MARKS_AND_BASES), min_size=2, max_size=12).map("".join))
+def test_marks_are_composed_as_unicode_says(text: str) -> None:
+    text = "x" + text + "x"
+    spoken: list[str] = []
+    _core.phonemize(text, "en-us", lambda phrase: spoken.append(phrase) or "a", lambda word: "a")
+    # A letterlike symbol by itself spells a letter, too.
+    assert "".join(spoken) == unicodedata.normalize("NFC", text).replace("\u212b", "Å")
+
+
+def test_what_a_speaker_raises_comes_out() -> None:
+    def fail(phrase: str) -> str:
+        raise LookupError(phrase)
+
+    with pytest.raises(LookupError, match="hello"):
+        _core.phonemize("hello, world", "en-us", fail, fail)

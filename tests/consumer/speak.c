@@ -18,17 +18,14 @@ static int32_t write_piece(const koe_speech* piece, void* user_data) {
 
 int main(int argc, char** argv) {
   koe_engine* engine = NULL;
-  koe_options options;
   koe_request request;
   koe_status status;
   if (argc != 5) return 2;
-  koe_options_init(&options, sizeof options);
   koe_request_init(&request, sizeof request);
-  options.threads = 1;
   request.voice = argv[2];
   request.speed = atof(argv[3]);
   request.text = argv[4];
-  status = koe_open(argv[1], &options, &engine);
+  status = koe_open(argv[1], NULL, &engine);
   if (status == KOE_OK) status = koe_stream(engine, &request, write_piece, stdout);
   if (status != KOE_OK) fprintf(stderr, "%s: %s\n", koe_status_text(status), koe_last_error());
   koe_free(engine);

@@ -9,9 +9,7 @@
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
   try {
-    koe::EngineOptions options;
-    options.threads = 1;
-    const koe::Engine engine = koe::Engine::open(argv[1], options);
+    const koe::Engine engine = koe::Engine::open(argv[1]);
     koe::SpeechOptions how;
     how.voice = argv[2];
     how.speed = std::atof(argv[3]);
