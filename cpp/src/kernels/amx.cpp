@@ -211,6 +211,8 @@ constexpr Table kTable{
     .bfloat16 = {kBlock, kBlock, 0, stage<StoreBf16>, conv_tiles<false>},
     .int8 = {kBlock, kBlock, 0, quantize<StoreI8>, conv_tiles<true>},
     .sums = sums,
+    .filter_in = filter_in,
+    .filter_out = filter_out,
     .fastest = Precision::bfloat16,
 };
 

@@ -31,6 +31,7 @@ struct V {
 
 #include "kernels/conv.inl"
 #include "kernels/elementwise.inl"
+#include "kernels/minimal.inl"
 
 struct F32 {
   static constexpr bool scaled = false;

@@ -23,6 +23,8 @@ constexpr Table kTable{
     .bfloat16 = {6, 64, 0, stage<StoreBf16>, conv<Bf16, 6, 4>},
     .int8 = {6, 64, 128, quantize<StoreU8>, conv<U8, 6, 4>},
     .sums = sums,
+    .filter_in = filter_in,
+    .filter_out = filter_out,
     .fastest = Precision::int8,
 };
 

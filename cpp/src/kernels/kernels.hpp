@@ -65,10 +65,45 @@ struct ConvArgs {
 /// if need be: [panel][tap][granule][channel of the panel][values of a granule].
 struct Product {
   std::size_t tile_rows;
-  std::size_t tile_channels;
+  std::size_t tile_channels;    ///< a multiple of 16
   std::uint8_t zero;            ///< int8: what a staged 0 looks like
   void (*stage)(const StageArgs&) noexcept;
   void (*conv)(const ConvArgs&) noexcept;
+};
+
+/// Minimal filtering of a stride-1 convolution in float32: 6 output rows from as many products as there are input rows,
+/// 2·pairs + 2 of them, instead of 6 for each tap. Tile t covers the rows (t / dilation)·6·dilation + t % dilation +
+/// {0 … 5}·dilation. See vocoder/minimal_filter.hpp for the matrices; pairs is 3, 5 or 7.
+struct FilterInArgs {
+  const float* x;               ///< staged float32 rows; tap 0 of output row 0 reads the first
+  std::size_t x_stride;         ///< floats from row to row
+  std::size_t dilation;
+  std::size_t tiles;
+  std::size_t channels;         ///< a multiple of 16
+  int pairs;
+  const float* matrix;          ///< [pairs + 1] z, then for each pair [pairs] r and a
+  float* out;                   ///< [points][…][channels]: point p of tile t at out + p·point_stride + t·channels
+  std::size_t point_stride;     ///< floats
+};
+
+struct FilterOutArgs {
+  const float* products;        ///< point p of tile t at products + p·point_stride + t·product_stride
+  std::size_t point_stride;     ///< floats
+  std::size_t product_stride;   ///< floats
+  std::size_t dilation;
+  std::size_t tiles;
+  std::size_t channels;         ///< a multiple of 16
+  int pairs;
+  const float* powers;          ///< [pairs][6]: 1, a, a², …, a⁵
+  std::size_t rows;             ///< output rows of the block; what a tile has beyond them is left out
+  const float* bias;            ///< this and what follows as in ConvArgs
+  const float* residual;
+  const float* accumulate;
+  float gain;
+  float* out;
+  std::size_t out_stride;
+  float* sums;
+  std::size_t channel_stride;
 };
 
 struct Table {
@@ -78,6 +113,9 @@ struct Table {
   Product int8;                 ///< likewise
   /// Σ x and Σ x² of each channel over `rows`, added to sums [2][channels].
   void (*sums)(const float* x, std::size_t stride, std::size_t rows, std::size_t channels, float* sums) noexcept;
+  /// Both null where the plain product is the faster, or the reference.
+  void (*filter_in)(const FilterInArgs&) noexcept = nullptr;
+  void (*filter_out)(const FilterOutArgs&) noexcept = nullptr;
   /// What `auto` means here: the fastest product, all of which keep the bounds on quality.
   Precision fastest = Precision::float32;
 };

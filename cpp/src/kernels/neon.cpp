@@ -12,6 +12,8 @@ constexpr Table kTable{
     .bfloat16 = {},
     .int8 = {},
     .sums = sums,
+    .filter_in = filter_in,
+    .filter_out = filter_out,
 };
 
 }  // namespace

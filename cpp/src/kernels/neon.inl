@@ -26,6 +26,7 @@ struct V {
 
 #include "kernels/conv.inl"
 #include "kernels/elementwise.inl"
+#include "kernels/minimal.inl"
 
 // Products by lanes: a vector holds four granules of one row, and each multiplies by one of its lanes, so that a row costs
 // one load for four steps instead of a broadcast for each.

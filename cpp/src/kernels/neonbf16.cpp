@@ -101,6 +101,8 @@ constexpr Table kTable{
     .bfloat16 = {10, 8, 0, stage<StoreBf16>, conv<Bf16, 10, 2>},
     .int8 = {10, 8, 0, quantize<StoreI8>, conv<I8, 10, 2>},
     .sums = sums,
+    .filter_in = filter_in,
+    .filter_out = filter_out,
     .fastest = Precision::bfloat16,
 };
 

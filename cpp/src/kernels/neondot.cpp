@@ -24,6 +24,8 @@ constexpr Table kTable{
     .bfloat16 = {},
     .int8 = {5, 16, 0, quantize<StoreI8>, conv<I8, 5, 4>},
     .sums = sums,
+    .filter_in = filter_in,
+    .filter_out = filter_out,
     .fastest = Precision::int8,
 };
 

@@ -154,9 +154,9 @@ struct I8 {
 
 constexpr Table kTable{
     .name = "scalar",
-    .float32 = {4, 8, 0, stage<StoreF32>, conv<F32, 4, 2>},
-    .bfloat16 = {4, 8, 0, stage<StoreBf16>, conv<Bf16, 4, 2>},
-    .int8 = {4, 8, 0, quantize<StoreI8>, conv<I8, 4, 2>},
+    .float32 = {2, 16, 0, stage<StoreF32>, conv<F32, 2, 4>},
+    .bfloat16 = {2, 16, 0, stage<StoreBf16>, conv<Bf16, 2, 4>},
+    .int8 = {2, 16, 0, quantize<StoreI8>, conv<I8, 2, 4>},
     .sums = sums,
 };
 

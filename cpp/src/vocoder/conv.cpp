@@ -88,6 +88,7 @@ Conv::Conv(const kernels::Product& product, Precision precision, Shape shape, st
       out_(out),
       in_(in),
       taps_(taps),
+      packed_taps_(taps),
       padded_out_(round_up(out, kChannelStep)),
       granules_(round_up(in, kChannelStep * values_in_granule(precision)) / values_in_granule(precision)) {}
 
@@ -99,10 +100,25 @@ Conv::Conv(const Bundle& bundle, const std::string& name, Machine& machine, Prec
   const std::string weight = name + ".weight";
   const std::vector<float> scale = bundle.find(weight + ".scale") != nullptr ? bundle.dequantized(weight + ".scale")
                                                                              : std::vector<float>{};
-  pack(machine.pool,
-       {.read = [&](std::size_t first, std::span<float> rows) { bundle.dequantize_rows(weight, first, rows); },
-        .step = [&](std::size_t row) { return scale.empty() ? 0.0f : scale[scale.size() == 1 ? 0 : row]; }},
-       bias_of(bundle, name, out_));
+  const auto step = [&](std::size_t row) { return scale.empty() ? 0.0f : scale[scale.size() == 1 ? 0 : row]; };
+  const std::vector<float> bias = bias_of(bundle, name, out_);
+  if (shape_.minimal && precision == Precision::float32 && machine.table.filter_in != nullptr && shape_.stride == 1) {
+    filter_ = MinimalFilter::find(taps_);
+  }
+  if (filter_ == nullptr) {
+    const auto read = [&](std::size_t first, std::span<float> rows) { bundle.dequantize_rows(weight, first, rows); };
+    pack(machine.pool, {read, step}, bias);
+  } else {
+    packed_taps_ = filter_->points();
+    const auto read = [&](std::size_t first, std::span<float> rows) {
+      std::vector<float> plain(rows.size() / packed_taps_ * taps_);
+      bundle.dequantize_rows(weight, first, plain);
+      for (std::size_t i = 0; i < plain.size() / taps_; ++i) {
+        filter_->transform(plain.data() + i * taps_, rows.data() + i * packed_taps_);
+      }
+    };
+    pack(machine.pool, {read, step}, bias);
+  }
 }
 
 Conv Conv::transposed(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision,
@@ -142,7 +158,7 @@ void Conv::pack_lanes(const Weights& weights, std::size_t first, std::vector<flo
   constexpr std::size_t kValues = 4 / (kPrecision == Precision::float32 ? 4 : kPrecision == Precision::bfloat16 ? 2 : 1);
   using Value = std::conditional_t<kPrecision == Precision::float32, float,
                                    std::conditional_t<kPrecision == Precision::bfloat16, std::uint16_t, std::int8_t>>;
-  const std::size_t row_size = in_ * taps_;
+  const std::size_t row_size = in_ * packed_taps_;
   const std::size_t n = std::min(kChannelStep, out_ - first);
   weights.read(first, std::span(rows).first(n * row_size));
   std::fill(rows.begin() + static_cast<std::ptrdiff_t>(n * row_size), rows.end(), 0.0f);
@@ -161,13 +177,13 @@ void Conv::pack_lanes(const Weights& weights, std::size_t first, std::vector<flo
   }
   const std::size_t panel = first / product_->tile_channels * product_->tile_channels;
   const std::size_t width = std::min(product_->tile_channels, padded_out_ - panel);
-  std::byte* base = weights_.data() + panel * taps_ * granules_ * 4 + (first - panel) * 4;
-  for (std::size_t tap = 0; tap < taps_; ++tap) {
+  std::byte* base = weights_.data() + panel * packed_taps_ * granules_ * 4 + (first - panel) * 4;
+  for (std::size_t tap = 0; tap < packed_taps_; ++tap) {
     std::int32_t sums[kChannelStep] = {};
     for (std::size_t g = 0; g < granules_; ++g) {
       alignas(64) Value line[kChannelStep * kValues] = {};
       for (std::size_t k = 0; k < kValues && g * kValues + k < in_; ++k) {
-        const float* w = rows.data() + (g * kValues + k) * taps_ + tap;
+        const float* w = rows.data() + (g * kValues + k) * packed_taps_ + tap;
         for (std::size_t o = 0; o < kChannelStep; ++o) {
           const float value = w[o * row_size];
           if constexpr (kPrecision == Precision::float32) {
@@ -192,15 +208,15 @@ void Conv::pack_lanes(const Weights& weights, std::size_t first, std::vector<flo
 }
 
 void Conv::pack(ThreadPool& pool, const Weights& weights, std::span<const float> bias) {
-  weights_.reserve(padded_out_ * taps_ * granules_ * 4);
+  weights_.reserve(padded_out_ * packed_taps_ * granules_ * 4);
   float* b = bias_.reserve(padded_out_);
   std::fill(std::copy(bias.begin(), bias.end(), b), b + padded_out_, 0.0f);
   if (precision_ == Precision::int8) {
     weight_scale_.reserve(padded_out_);
-    weight_sum_.reserve(padded_out_ * taps_);
+    weight_sum_.reserve(padded_out_ * packed_taps_);
     std::fill_n(weight_scale_.data(), padded_out_, 0.0f);
   }
-  std::vector<std::vector<float>> rows(pool.size(), std::vector<float>(kChannelStep * in_ * taps_));
+  std::vector<std::vector<float>> rows(pool.size(), std::vector<float>(kChannelStep * in_ * packed_taps_));
   pool.run(padded_out_ / kChannelStep, [&](std::size_t task, std::size_t worker) {
     const std::size_t first = task * kChannelStep;
     switch (precision_) {
@@ -211,12 +227,151 @@ void Conv::pack(ThreadPool& pool, const Weights& weights, std::span<const float>
   });
 }
 
+// The rows that a block reads, activated and in the product's precision; before and after the input they are zero.
+void Conv::stage(Machine::Scratch& scratch, const Source& source, const Affine& affine, const Block& block) const {
+  const std::size_t row_bytes = granule_bytes();
+  const std::size_t halo = (taps_ - 1) * shape_.dilation;
+  // What the kernels may read: their last tile of rows, and a minimal filter's last tile, may reach beyond the block.
+  const std::size_t beyond = filter_ != nullptr ? MinimalFilter::kOut * shape_.dilation : product_->tile_rows * shape_.stride;
+  const std::size_t readable = block.rows * shape_.stride + halo + beyond;
+  std::byte* staged = scratch.staged.reserve((kBlockRows * shape_.stride + halo + beyond) * row_bytes);
+  float* row_scale = scratch.row_scale.reserve(kBlockRows * shape_.stride + halo + beyond);
+
+  // The first staged row may lie before the input's first.
+  const auto begin = static_cast<std::ptrdiff_t>(block.first * shape_.stride) - static_cast<std::ptrdiff_t>(shape_.padding);
+  const std::size_t needed = (block.rows - 1) * shape_.stride + halo + 1;
+  const std::size_t before = begin < 0 ? std::min(needed, static_cast<std::size_t>(-begin)) : 0;
+  const auto from = static_cast<std::size_t>(begin + static_cast<std::ptrdiff_t>(before));
+  const std::size_t inside = from < source.x.rows ? std::min(needed - before, source.x.rows - from) : 0;
+  const auto blank = [&](std::size_t row, std::size_t count) {
+    std::memset(staged + row * row_bytes, product_->zero, count * row_bytes);
+    std::fill_n(row_scale + row, count, 0.0f);
+  };
+  const std::size_t staged_channels = granules_ * values_in_granule(precision_);
+  const std::size_t channels = std::min(staged_channels, source.x.stride);
+  blank(0, before);
+  if (channels < staged_channels) blank(before, inside);
+  product_->stage({
+      .x = source.x.row(from),
+      .x_stride = source.x.stride,
+      .rows = inside,
+      .channels = channels,
+      .scale = affine.scale.data(),
+      .shift = affine.shift.data(),
+      .activation = source.activation,
+      .slope = source.slope,
+      .alpha_over_pi = source.snake != nullptr ? source.snake->alpha_over_pi.data() : nullptr,
+      .inverse_alpha = source.snake != nullptr ? source.snake->inverse_alpha.data() : nullptr,
+      .out = staged + before * row_bytes,
+      .out_stride = row_bytes,
+      .row_scale = row_scale + before,
+  });
+  blank(before + inside, readable - before - inside);
+}
+
+void Conv::multiply(Machine::Scratch& scratch, const Target& target, const Block& block) const {
+  const std::size_t at = block.first * target.out.stride + block.channel;
+  const bool scaled = precision_ == Precision::int8;
+  product_->conv({
+      .input = scratch.staged.data(),
+      .input_stride = granule_bytes(),
+      .rows = block.rows,
+      .row_step = shape_.stride,
+      .taps = taps_,
+      .dilation = shape_.dilation,
+      .granules = granules_,
+      .weights = weights_.data() + block.channel * taps_ * granule_bytes(),
+      .channels = block.channels,
+      .channel_stride = padded_out_,
+      .weight_scale = scaled ? weight_scale_.data() + block.channel : nullptr,
+      .weight_sum = scaled ? weight_sum_.data() + block.channel : nullptr,
+      .row_scale = scratch.row_scale.data(),
+      .bias = bias_.data() + block.channel,
+      .residual = target.residual != nullptr ? target.residual + at : nullptr,
+      .accumulate = target.accumulate != nullptr ? target.accumulate + at : nullptr,
+      .gain = target.gain,
+      .out = target.out.data + at,
+      .out_stride = target.out.stride,
+      .sums = block.sums,
+  });
+}
+
+// The block's rows to the points, then for each panel of output channels a product a point and back to rows: a panel's
+// products and the block's points share L2 with the panel's weights.
+void Conv::multiply_minimal(const kernels::Table& table, Machine::Scratch& scratch, const Target& target,
+                            const Block& block) const {
+  const std::size_t group = MinimalFilter::kOut * shape_.dilation;
+  const std::size_t tiles = (block.rows + group - 1) / group * shape_.dilation;
+  const std::size_t points = filter_->points();
+  const std::size_t channels = granules_;
+  const std::size_t point_stride = tiles * channels;
+  float* values = scratch.points.reserve((points * tiles + product_->tile_rows) * channels);
+  table.filter_in({
+      .x = reinterpret_cast<const float*>(scratch.staged.data()),
+      .x_stride = channels,
+      .dilation = shape_.dilation,
+      .tiles = tiles,
+      .channels = channels,
+      .pairs = filter_->pairs(),
+      .matrix = filter_->in_matrix(),
+      .out = values,
+      .point_stride = point_stride,
+  });
+  const std::size_t width = product_->tile_channels;
+  float* products = scratch.products.reserve(points * tiles * width);
+  alignas(64) static constexpr float kNoBias[kRowStep] = {};
+  for (std::size_t channel = block.channel; channel < block.channel + block.channels; channel += width) {
+    const std::size_t panel = std::min(width, padded_out_ - channel);
+    for (std::size_t p = 0; p < points; ++p) {
+      product_->conv({
+          .input = values + p * point_stride,
+          .input_stride = granule_bytes(),
+          .rows = tiles,
+          .row_step = 1,
+          .taps = 1,
+          .dilation = 1,
+          .granules = granules_,
+          .weights = weights_.data() + (channel * points + p * panel) * granule_bytes(),
+          .channels = panel,
+          .channel_stride = panel,
+          .weight_scale = nullptr,
+          .weight_sum = nullptr,
+          .row_scale = nullptr,
+          .bias = kNoBias,
+          .residual = nullptr,
+          .accumulate = nullptr,
+          .gain = 1.0f,
+          .out = products + p * tiles * panel,
+          .out_stride = panel,
+          .sums = nullptr,
+      });
+    }
+    const std::size_t at = block.first * target.out.stride + channel;
+    table.filter_out({
+        .products = products,
+        .point_stride = tiles * panel,
+        .product_stride = panel,
+        .dilation = shape_.dilation,
+        .tiles = tiles,
+        .channels = panel,
+        .pairs = filter_->pairs(),
+        .powers = filter_->out_powers(),
+        .rows = block.rows,
+        .bias = bias_.data() + channel,
+        .residual = target.residual != nullptr ? target.residual + at : nullptr,
+        .accumulate = target.accumulate != nullptr ? target.accumulate + at : nullptr,
+        .gain = target.gain,
+        .out = target.out.data + at,
+        .out_stride = target.out.stride,
+        .sums = block.sums != nullptr ? block.sums + (channel - block.channel) : nullptr,
+        .channel_stride = padded_out_,
+    });
+  }
+}
+
 void Conv::run(Machine& machine, const Source& source, const Target& target) const {
   const std::size_t rows = target.out.rows;
   const std::size_t blocks = n_blocks(rows);
-  const std::size_t row_bytes = granules_ * 4;
-  const std::size_t halo = (taps_ - 1) * shape_.dilation;
-  const std::size_t most_rows = (kBlockRows + product_->tile_rows) * shape_.stride + halo;
   if (target.sums != nullptr) target.sums->reset(blocks, padded_out_);
 
   // Few blocks (the decoder at 40 frames a second) are split by output channels as well, so that no thread is idle.
@@ -225,87 +380,31 @@ void Conv::run(Machine& machine, const Source& source, const Target& target) con
   const std::size_t parts = machine.pool.size() == 1 ? 1 : std::clamp<std::size_t>(wanted / blocks, 1, panels);
   const std::size_t part_channels = (panels + parts - 1) / parts * product_->tile_channels;
 
-  Buffer<float> ones;
-  Buffer<float> zeros;
-  const float* scale = nullptr;
-  const float* shift = nullptr;
-  const std::size_t staged_channels = granules_ * values_in_granule(precision_);
-  const std::size_t channels = std::min(staged_channels, source.x.stride);
-  if (source.affine != nullptr) {
-    scale = source.affine->scale.data();
-    shift = source.affine->shift.data();
-  } else {
-    float* one = ones.reserve(channels);
-    float* zero = zeros.reserve(channels);
-    std::fill(one, one + channels, 1.0f);
-    std::fill(zero, zero + channels, 0.0f);
-    scale = one;
-    shift = zero;
+  Affine identity;
+  if (source.affine == nullptr) {
+    std::fill_n(identity.scale.reserve(source.x.stride), source.x.stride, 1.0f);
+    std::fill_n(identity.shift.reserve(source.x.stride), source.x.stride, 0.0f);
   }
+  const Affine& affine = source.affine != nullptr ? *source.affine : identity;
 
   machine.pool.run(blocks * parts, [&](std::size_t task, std::size_t worker) {
-    const std::size_t block = task / parts;
+    const std::size_t index = task / parts;
     const std::size_t channel = task % parts * part_channels;
     if (channel >= padded_out_) return;
-    const std::size_t first = block * kBlockRows;
-    const std::size_t n = std::min(kBlockRows, rows - first);
-
-    // Staged rows start at `begin` of the input, which may lie before its first row.
-    Machine::Scratch& scratch = machine.scratch[worker];
-    std::byte* staged = scratch.staged.reserve(most_rows * row_bytes);
-    float* row_scale = scratch.row_scale.reserve(most_rows);
-    const auto begin = static_cast<std::ptrdiff_t>(first * shape_.stride) - static_cast<std::ptrdiff_t>(shape_.padding);
-    const std::size_t needed = (n - 1) * shape_.stride + halo + 1;
-    const std::size_t before = begin < 0 ? std::min(needed, static_cast<std::size_t>(-begin)) : 0;
-    const auto from = static_cast<std::size_t>(begin + static_cast<std::ptrdiff_t>(before));
-    const std::size_t inside = from < source.x.rows ? std::min(needed - before, source.x.rows - from) : 0;
-    const std::size_t readable = round_up(n, product_->tile_rows) * shape_.stride + halo;
-    const auto blank = [&](std::size_t row, std::size_t count) {
-      std::memset(staged + row * row_bytes, product_->zero, count * row_bytes);
-      std::fill_n(row_scale + row, count, 0.0f);
-    };
-    blank(0, before);
-    if (channels < staged_channels) blank(before, inside);
-    product_->stage({
-        .x = source.x.row(from),
-        .x_stride = source.x.stride,
-        .rows = inside,
-        .channels = channels,
-        .scale = scale,
-        .shift = shift,
-        .activation = source.activation,
-        .slope = source.slope,
-        .alpha_over_pi = source.snake != nullptr ? source.snake->alpha_over_pi.data() : nullptr,
-        .inverse_alpha = source.snake != nullptr ? source.snake->inverse_alpha.data() : nullptr,
-        .out = staged + before * row_bytes,
-        .out_stride = row_bytes,
-        .row_scale = row_scale + before,
-    });
-    blank(before + inside, readable - before - inside);
-
-    const std::size_t at = first * target.out.stride + channel;
-    product_->conv({
-        .input = staged,
-        .input_stride = row_bytes,
-        .rows = n,
-        .row_step = shape_.stride,
-        .taps = taps_,
-        .dilation = shape_.dilation,
-        .granules = granules_,
-        .weights = weights_.data() + channel * taps_ * granules_ * 4,
+    const Block block{
+        .first = index * kBlockRows,
+        .rows = std::min(kBlockRows, rows - index * kBlockRows),
+        .channel = channel,
         .channels = std::min(part_channels, padded_out_ - channel),
-        .channel_stride = padded_out_,
-        .weight_scale = precision_ == Precision::int8 ? weight_scale_.data() + channel : nullptr,
-        .weight_sum = precision_ == Precision::int8 ? weight_sum_.data() + channel : nullptr,
-        .row_scale = row_scale,
-        .bias = bias_.data() + channel,
-        .residual = target.residual != nullptr ? target.residual + at : nullptr,
-        .accumulate = target.accumulate != nullptr ? target.accumulate + at : nullptr,
-        .gain = target.gain,
-        .out = target.out.data + at,
-        .out_stride = target.out.stride,
-        .sums = target.sums != nullptr ? target.sums->block(block) + channel : nullptr,
-    });
+        .sums = target.sums != nullptr ? target.sums->block(index) + channel : nullptr,
+    };
+    Machine::Scratch& scratch = machine.scratch[worker];
+    stage(scratch, source, affine, block);
+    if (filter_ != nullptr) {
+      multiply_minimal(machine.table, scratch, target, block);
+    } else {
+      multiply(scratch, target, block);
+    }
   });
 }
 

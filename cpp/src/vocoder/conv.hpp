@@ -12,6 +12,7 @@
 #include "koe/bundle.hpp"
 #include "vocoder/adain.hpp"
 #include "vocoder/buffer.hpp"
+#include "vocoder/minimal_filter.hpp"
 #include "vocoder/threads.hpp"
 
 namespace koe::vocoder {
@@ -25,6 +26,8 @@ struct Machine {
   struct Scratch {
     Buffer<std::byte> staged;
     Buffer<float> row_scale;
+    Buffer<float> points;    // minimal filtering: a block's inputs at the points
+    Buffer<float> products;  // and one panel's products
   };
   std::vector<Scratch> scratch;
 };
@@ -65,6 +68,7 @@ class Conv {
     std::size_t dilation = 1;
     std::size_t stride = 1;
     std::size_t padding = 0;  ///< zeros on either side, after the activation
+    bool minimal = false;     ///< take minimal filtering where there is one: fewer products, more memory for weights
   };
 
   /// Reads `name`.weight [out, in, taps] and, if there is one, `name`.bias [out].
@@ -84,7 +88,8 @@ class Conv {
   }
 
   /// Rows in a block: what a thread stages and multiplies at a time, and what a block of ChannelSums covers.
-  static constexpr std::size_t kBlockRows = 240;
+  /// Whole tiles of a minimal filter at every dilation.
+  static constexpr std::size_t kBlockRows = 180;
   static std::size_t n_blocks(std::size_t rows) noexcept { return (rows + kBlockRows - 1) / kBlockRows; }
 
   /// target.out has out_rows(source.x.rows) rows; strides hold whole vectors. Padding channels of `out` become zero.
@@ -103,12 +108,28 @@ class Conv {
   template <kernels::Precision kPrecision>
   void pack_lanes(const Weights& weights, std::size_t first, std::vector<float>& rows);
 
+  /// One block's rows, and the output channels of one task.
+  struct Block {
+    std::size_t first;
+    std::size_t rows;
+    std::size_t channel;
+    std::size_t channels;
+    float* sums;
+  };
+  std::size_t granule_bytes() const noexcept { return granules_ * 4; }
+  void stage(Machine::Scratch& scratch, const Source& source, const Affine& affine, const Block& block) const;
+  void multiply(Machine::Scratch& scratch, const Target& target, const Block& block) const;
+  void multiply_minimal(const kernels::Table& table, Machine::Scratch& scratch, const Target& target,
+                        const Block& block) const;
+
   const kernels::Product* product_;
+  const MinimalFilter* filter_ = nullptr;
   kernels::Precision precision_;
   Shape shape_;
   std::size_t out_;
   std::size_t in_;
   std::size_t taps_;
+  std::size_t packed_taps_;  // points instead of taps where the filter is minimal
   std::size_t padded_out_;
   std::size_t granules_;
   Buffer<std::byte> weights_;

@@ -27,7 +27,7 @@ std::size_t taps_of(const Bundle& bundle, const std::string& conv) {
 Conv same_conv(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision,
                std::size_t dilation, std::size_t channels) {
   Conv conv(bundle, name, machine, precision,
-            {.dilation = dilation, .padding = (taps_of(bundle, name) - 1) * dilation / 2});
+            {.dilation = dilation, .padding = (taps_of(bundle, name) - 1) * dilation / 2, .minimal = true});
   if (conv.in_channels() != channels || conv.out_channels() != channels || conv.taps() % 2 == 0) {
     throw Error("bundle tensor '" + name + ".weight' does not map " + std::to_string(channels) + " channels to as many");
   }
