@@ -41,7 +41,9 @@ TABLES = [*TABLES, *(name for name, needed in SUBSTITUTES.items() if needed in T
 
 def functions(table: str) -> list[str]:
     """What a table must have."""
-    return [f"{precision}.{part}" for precision in PRECISIONS[table] for part in ("stage", "conv")] + ["sums"]
+    # The scalar table, which the others are held against, has no minimal filtering.
+    filters = [] if table == "scalar" else ["filter_in", "filter_out"]
+    return [f"{precision}.{part}" for precision in PRECISIONS[table] for part in ("stage", "conv")] + ["sums", *filters]
 
 
 def pairs(tables: list[str]) -> list[tuple[str, str]]:

@@ -149,6 +149,25 @@ def test_audio_agrees_end_to_end(vocoder: _core.Vocoder, name: str) -> None:
     assert snr_db(case.audio, audio) >= END_TO_END_DB
 
 
+# The bounds that each precision is held to; a kernel wired wrongly is far below them.
+PRECISION_DB = {"float32": STAGE_DB, "bfloat16": 40.0, "int8": 24.0}
+
+
+@pytest.mark.parametrize("precision", PRECISION_DB)
+@pytest.mark.parametrize("isa", _core.available_isas())
+def test_every_kernel_table_speaks_a_word_like_the_original(bundle_path: Path, isa: str, precision: str) -> None:
+    case = vectors.load("word_af_bella")
+    try:
+        vocoder = _core.Vocoder(_core.Bundle(bundle_path), isa=isa, precision=precision)
+    except _core.Error as error:
+        assert f"{isa}' have no {precision}" in str(error)  # noqa: PT017
+        assert precision != "float32"
+        return
+    assert (vocoder.isa, vocoder.precision) == (isa, precision)
+    audio = vocoder.synthesize(case.asr, case.f0, case.n, case.style)
+    assert snr_db(case.audio, audio) >= PRECISION_DB[precision]
+
+
 @pytest.fixture(scope="module")
 def whole_graph(model_path: Path) -> onnxruntime.InferenceSession:
     """The export with float32 activations; its outputs are the audio and what its vocoder was given."""

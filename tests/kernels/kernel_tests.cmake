@@ -5,7 +5,7 @@ set(KOE_KERNEL_TESTS ${CMAKE_CURRENT_LIST_DIR})
 function(koe_add_kernel_tests)
   add_executable(kernel_tests)
   target_sources(kernel_tests PRIVATE
-    ${KOE_KERNEL_TESTS}/conv.cpp ${KOE_KERNEL_TESTS}/main.cpp ${KOE_KERNEL_TESTS}/memory.cpp ${KOE_KERNEL_TESTS}/rows.cpp)
+    ${KOE_KERNEL_TESTS}/conv.cpp ${KOE_KERNEL_TESTS}/filter.cpp ${KOE_KERNEL_TESTS}/main.cpp ${KOE_KERNEL_TESTS}/memory.cpp ${KOE_KERNEL_TESTS}/rows.cpp)
   target_compile_features(kernel_tests PRIVATE cxx_std_20)
   target_compile_options(kernel_tests PRIVATE -Wall -Wextra -Wpedantic -Wshadow)
   target_include_directories(kernel_tests PRIVATE ${KOE_CPP}/src ${KOE_KERNEL_TESTS})

@@ -46,6 +46,10 @@ std::vector<Function> functions_of(const Table& table) {
   add(Precision::bfloat16, "bfloat16");
   add(Precision::int8, "int8");
   functions.push_back({"sums", [](const Run& run, Precision) { return test_sums(run); }, Precision::float32});
+  if (table.filter_in != nullptr) {
+    functions.push_back({"filter_in", [](const Run& run, Precision) { return test_filter_in(run); }, Precision::float32});
+    functions.push_back({"filter_out", [](const Run& run, Precision) { return test_filter_out(run); }, Precision::float32});
+  }
   return functions;
 }
 

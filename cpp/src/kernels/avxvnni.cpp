@@ -46,6 +46,8 @@ constexpr Table kTable{
     .bfloat16 = {},
     .int8 = {6, 16, 128, quantize<StoreU8>, conv<U8, 6, 2>},
     .sums = sums,
+    .filter_in = filter_in,
+    .filter_out = filter_out,
     .fastest = Precision::int8,
 };
 

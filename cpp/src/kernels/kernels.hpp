@@ -65,7 +65,7 @@ struct ConvArgs {
 /// if need be: [panel][tap][granule][channel of the panel][values of a granule].
 struct Product {
   std::size_t tile_rows;
-  std::size_t tile_channels;    ///< a multiple of 16
+  std::size_t tile_channels;    ///< a multiple of 16, or 8
   std::uint8_t zero;            ///< int8: what a staged 0 looks like
   void (*stage)(const StageArgs&) noexcept;
   void (*conv)(const ConvArgs&) noexcept;

@@ -175,9 +175,13 @@ void Conv::pack_lanes(const Weights& weights, std::size_t first, std::vector<flo
       to_int[o] = 1.0f / scale;
     }
   }
-  const std::size_t panel = first / product_->tile_channels * product_->tile_channels;
-  const std::size_t width = std::min(product_->tile_channels, padded_out_ - panel);
-  std::byte* base = weights_.data() + panel * packed_taps_ * granules_ * 4 + (first - panel) * 4;
+  // A line lies in one panel, or in several where these are narrower than it.
+  const std::size_t part = std::min(product_->tile_channels, kChannelStep);
+  const auto place = [&](std::size_t channel, std::size_t granule) {
+    const std::size_t panel = channel / product_->tile_channels * product_->tile_channels;
+    const std::size_t width = std::min(product_->tile_channels, padded_out_ - panel);
+    return weights_.data() + (panel * packed_taps_ * granules_ + granule * width + (channel - panel)) * 4;
+  };
   for (std::size_t tap = 0; tap < packed_taps_; ++tap) {
     std::int32_t sums[kChannelStep] = {};
     for (std::size_t g = 0; g < granules_; ++g) {
@@ -197,7 +201,9 @@ void Conv::pack_lanes(const Weights& weights, std::size_t first, std::vector<flo
           }
         }
       }
-      std::memcpy(base + (tap * granules_ + g) * width * 4, line, sizeof line);
+      for (std::size_t o = 0; o < kChannelStep; o += part) {
+        std::memcpy(place(first + o, tap * granules_ + g), line + o * kValues, part * 4);
+      }
     }
     if constexpr (kPrecision == Precision::int8) {
       for (std::size_t o = 0; o < kChannelStep; ++o) {
