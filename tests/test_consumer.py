@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,30 @@ def test_an_apps_own_acoustic_model_and_g2p_take_the_place_of_the_libraries(run:
         "1 only American English",
         "of the app's own",
     ]
+
+
+def test_the_libraries_are_found_by_their_usual_names(
+    run: Run, bundle_with_voices: Path, tmp_path: Path, embedded: dict[str, str]
+) -> None:
+    import espeakng_loader
+
+    extension = "dylib" if sys.platform == "darwin" else "so.1"
+    (tmp_path / f"libonnxruntime.{extension}").symlink_to(embedded["KOE_ONNXRUNTIME"])
+    (tmp_path / f"libespeak-ng.{extension}").symlink_to(embedded["KOE_ESPEAK"])
+    search = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+    # A library found by its name tells nothing of where its data are.
+    environment = {search: str(tmp_path), "KOE_ESPEAK_DATA": str(espeakng_loader.get_data_path())}
+    done = run("speak_c", bundle_with_voices, "bm_george", "4", "Hi", env=environment)
+    assert len(done.stdout) > 10_000
+
+
+def test_a_runtime_that_is_part_of_the_program_is_used(
+    run: Run, bundle_with_voices: Path, embedded: dict[str, str]
+) -> None:
+    preload = "DYLD_INSERT_LIBRARIES" if sys.platform == "darwin" else "LD_PRELOAD"
+    environment = {preload: embedded["KOE_ONNXRUNTIME"], "KOE_ESPEAK": embedded["KOE_ESPEAK"]}
+    done = run("speak_c", bundle_with_voices, "bm_george", "4", "Hi", env=environment)
+    assert len(done.stdout) > 10_000
 
 
 def test_koe_say_writes_a_wav_file_and_streams_raw_samples(
