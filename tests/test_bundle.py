@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gc
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +139,42 @@ def test_views_are_read_only_aligned_and_outlive_the_bundle(bundle_path: Path) -
     assert not model.flags.writeable
     assert not raw.flags.writeable
     assert raw.ctypes.data % 64 == 0
+
+
+def test_views_stay_valid_when_their_pages_are_released(bundle_path: Path) -> None:
+    bundle = _core.Bundle(bundle_path)
+    raw = bundle.raw_tensor("plain")
+    bundle.release_pages()
+    np.testing.assert_array_equal(raw, weights()["plain"].values)
+    np.testing.assert_array_equal(bundle.tensor("plain"), weights()["plain"].values)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_released_pages_are_not_resident(tmp_path: Path) -> None:
+    path = tmp_path / "large.gguf"
+    write_bundle(
+        path,
+        acoustic_model=bytes(32 << 20),
+        weights=[],
+        version=VERSION,
+        source_sha256="ab" * 32,
+        source_precision="float32",
+    )
+    code = """
+import sys
+from koe import _core
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+bundle = _core.Bundle(sys.argv[1])
+before = resident()
+bundle.release_pages()
+print(before - resident())
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 24 << 20
 
 
 def test_half_precision_is_read_exactly(tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ void bind_model(py::module_& m) {
             const auto data = self.cast<const Bundle&>().acoustic_model();
             return view(self, py::dtype::of<std::uint8_t>(), {static_cast<py::ssize_t>(data.size())}, data);
           },
-          "The acoustic model's serialised ONNX graph: a read-only view into the file.");
+          "The acoustic model's serialised ONNX graph: a read-only view into the file.")
+      .def("release_pages", &Bundle::release_pages, py::call_guard<py::gil_scoped_release>(),
+           "Takes the file out of resident memory until it is read again; views stay valid.");
 }
 
 }  // namespace koe::bindings

@@ -56,7 +56,7 @@ def chunk_phonemes(
     sentences: Iterable[str] | str,
     tokenizer: Tokenizer,
     max_tokens: int = 510,
-    target_tokens: int = 250,
+    target_tokens: int = 150,
 ) -> list[list[tuple[int, int, int]]]: ...
 
 # --- voice: style packs ---
@@ -178,6 +178,8 @@ class Bundle:
     @property
     def acoustic_model(self) -> NDArray[np.uint8]:
         """The acoustic model's serialised ONNX graph: a read-only view into the file."""
+    def release_pages(self) -> None:
+        """Takes the file out of this process's resident memory until it is read again; views stay valid."""
 
 # --- vocoder ---
 

@@ -73,14 +73,18 @@ class OrtAcousticModel:
             raise InvalidRequestError(
                 f"ONNX Runtime has no execution provider {missing[0]!r} here; it has {', '.join(available)}"
             )
+        graph = bundle.acoustic_model.tobytes()
+        # Opening the bundle read all of it, and ONNX Runtime is about to have three copies of this part.
+        bundle.release_pages()
         try:
             self._session = onnxruntime.InferenceSession(
-                bundle.acoustic_model.tobytes(), _options(onnxruntime, threads), providers=list(providers)
+                graph, _options(onnxruntime, threads), providers=list(providers)
             )
         except _failures() as error:
             raise InvalidModelError(f"{bundle.path}: ONNX Runtime refuses the acoustic model: {error}") from error
         # The session keeps the serialised model to build itself anew with other providers, which koe never asks for.
         self._session._model_bytes = None
+        del graph
         names = [value.name for value in self._session.get_inputs()]
         if set(names) != set(_INPUTS):
             raise InvalidModelError(

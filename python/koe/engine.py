@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`KokoroTTS`: text to speech in one object."""
 
-import asyncio
 import logging
 import math
 import os
@@ -108,6 +107,8 @@ class KokoroTTS:
         speed: float = 1.0,
     ) -> AudioData:
         """`generate_speech` beside the event loop; when cancelled, the work ends with the chunk that it is at."""
+        import asyncio
+
         cancelled = threading.Event()
         try:
             return await asyncio.to_thread(lambda: concatenate(self._stream(text, voice, language, speed, cancelled)))
@@ -207,19 +208,28 @@ class KokoroTTS:
         return self._g2p
 
     def _load(self) -> Synthesizer:
+        from concurrent.futures import ThreadPoolExecutor
+
         from koe.acoustic import OrtAcousticModel
 
         config = self.config
         bundle = self._load_bundle()
         tokenizer = _core.Tokenizer(bundle.vocabulary)
-        return Synthesizer(
+        # Packing the weights needs no Python, so it goes on while ONNX Runtime is imported and reads its graph.
+        with ThreadPoolExecutor(1, "koe-load") as pool:
+            vocoder = pool.submit(self._open_vocoder, bundle)
+            acoustic_model = OrtAcousticModel(bundle, config.threads, config.providers)
+        synthesizer = Synthesizer(
             Planner(self._load_g2p(), tokenizer),
             tokenizer,
-            OrtAcousticModel(bundle, config.threads, config.providers),
-            self._open_vocoder(bundle),
+            acoustic_model,
+            vocoder.result(),
             str(bundle.metadata["koe.style_row"]),
             _core.StitchOptions(silence_s=config.silence_s, trim=config.trim),
         )
+        # Both have their own copies of the weights now.
+        bundle.release_pages()
+        return synthesizer
 
     def _open_vocoder(self, bundle: _core.Bundle) -> _core.Vocoder:
         config = self.config

@@ -94,6 +94,10 @@ class KOE_API Bundle {
   /// The serialised ONNX graph of the acoustic model (tensor `acoustic.onnx`). Throws koe::Error if there is none.
   std::span<const std::byte> acoustic_model() const;
 
+  /// Takes the mapped file out of this process's resident memory, once those who read it have copies of their own. All views
+  /// stay valid: the system reads a page again when it is touched.
+  void release_pages() const noexcept;
+
  private:
   struct Contents;
   std::unique_ptr<const Contents> contents_;

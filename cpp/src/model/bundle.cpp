@@ -226,4 +226,6 @@ std::span<const std::byte> Bundle::acoustic_model() const {
   return blob.data;
 }
 
+void Bundle::release_pages() const noexcept { contents_->file.release_pages(); }
+
 }  // namespace koe

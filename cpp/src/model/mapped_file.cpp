@@ -96,6 +96,11 @@ void MappedFile::close() noexcept {
   bytes_ = {};
 }
 
+void MappedFile::release_pages() const noexcept {
+  // Unlocking pages that aren't locked takes them out of the working set, and fails.
+  if (!bytes_.empty()) VirtualUnlock(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
 #else
 
 MappedFile MappedFile::open(const std::filesystem::path& path) {
@@ -117,6 +122,10 @@ MappedFile MappedFile::open(const std::filesystem::path& path) {
 void MappedFile::close() noexcept {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   bytes_ = {};
+}
+
+void MappedFile::release_pages() const noexcept {
+  if (!bytes_.empty()) ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
 #endif

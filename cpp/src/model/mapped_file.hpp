@@ -23,6 +23,10 @@ class MappedFile {
   /// Starts at a page boundary, so an offset's alignment is its address's.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
 
+  /// Gives the pages back to the system, which reads them from the file again when they are touched. Nothing happens where
+  /// the system has no such call.
+  void release_pages() const noexcept;
+
  private:
   explicit MappedFile(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
   void close() noexcept;
