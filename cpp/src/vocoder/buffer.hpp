@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 
@@ -30,13 +31,9 @@ class Buffer {
     if (n > capacity_) {
       data_.reset();
       capacity_ = 0;
-      // Large buffers lie on large pages where the system has them: fewer faults when new, fewer TLB misses ever after.
-      const std::size_t bytes = n * sizeof(T);
-      const std::align_val_t alignment{bytes >= kLargePage ? kLargePage : kCacheLine};
-      data_ = {static_cast<T*>(::operator new(bytes, alignment)), Free{alignment}};
-#if defined(__linux__)
-      if (bytes >= kLargePage) madvise(data_.get(), bytes, MADV_HUGEPAGE);
-#endif
+      std::size_t bytes = n * sizeof(T);
+      if (bytes >= kLargePage) bytes = round_up(bytes, kPage);
+      data_ = {static_cast<T*>(allocate(bytes)), Free{bytes}};
       capacity_ = n;
     }
     return data_.get();
@@ -47,10 +44,39 @@ class Buffer {
 
  private:
   static constexpr std::size_t kCacheLine = 64;
+  // At least the system's, whatever that is; not a large one, or the end of each buffer would be wasted.
+  static constexpr std::size_t kPage = std::size_t{64} << 10;
   static constexpr std::size_t kLargePage = std::size_t{2} << 20;
+
+  static void* allocate(std::size_t bytes) {
+#if defined(__linux__)
+    if (bytes >= kLargePage) {
+      // Straight from the system: a heap would keep what a grown buffer leaves behind. Large pages, where there are any, mean
+      // fewer faults when new and fewer TLB misses ever after; they want memory on their own boundary.
+      void* mapped = mmap(nullptr, bytes + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (mapped == MAP_FAILED) throw std::bad_alloc();
+      auto* begin = static_cast<std::byte*>(mapped);
+      const std::size_t before = (kLargePage - reinterpret_cast<std::uintptr_t>(begin) % kLargePage) % kLargePage;
+      if (before > 0) munmap(begin, before);
+      if (before < kLargePage) munmap(begin + before + bytes, kLargePage - before);
+      madvise(begin + before, bytes, MADV_HUGEPAGE);
+      return begin + before;
+    }
+#endif
+    return ::operator new(bytes, std::align_val_t{kCacheLine});
+  }
+
   struct Free {
-    std::align_val_t alignment{kCacheLine};
-    void operator()(T* p) const noexcept { ::operator delete(p, alignment); }
+    std::size_t bytes = 0;
+    void operator()(T* p) const noexcept {
+#if defined(__linux__)
+      if (bytes >= kLargePage) {
+        munmap(p, bytes);
+        return;
+      }
+#endif
+      ::operator delete(p, std::align_val_t{kCacheLine});
+    }
   };
   std::unique_ptr<T, Free> data_;
   std::size_t capacity_ = 0;
