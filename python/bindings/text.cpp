@@ -141,8 +141,8 @@ void bind_chunker(py::module_& m) {
       py::arg("target_tokens") = ChunkOptions{}.target_tokens, R"(Divides phonemes into chunks for the model.
 
 Breaks are at the ends of sentences, else of clauses, else of words, and inside a word only if it is longer than
-`max_tokens`. Chunks are balanced; stubs under 20 tokens are avoided, and those above 1.6 × `target_tokens` come only
-where no good break is. Where pieces of two sentences meet in a chunk and neither has a space there, put one: it is
+`max_tokens`. Chunks are balanced; stubs under 20 tokens are avoided, and those above 400 come only where no good break
+is. Where pieces of two sentences meet in a chunk and neither has a space there, put one: it is
 counted. Only characters in the vocabulary count.
 
 Args:

@@ -25,10 +25,11 @@ using Chunk = std::vector<ChunkPiece>;
 struct ChunkOptions {
   /// No chunk has more tokens than this; 1…kMaxTokens.
   std::size_t max_tokens = kMaxTokens;
-  /// The length chunks tend to where the text has to be divided; above 1.6 times this a chunk is kept only where no
-  /// good break is. The default makes chunks of about 175 to 350 tokens, and avoids those above 400, where the model
-  /// rushes, and those under 20, where it is weak. Above max_tokens it means max_tokens.
-  std::size_t target_tokens = 250;
+  /// The length chunks tend to where the text has to be divided: the model is at its best with 50 to 150 tokens, and the
+  /// vocoder's memory grows with the longest chunk. The default makes chunks of about 80 to 240 tokens, longer ones only of
+  /// sentences without a good break; it avoids those above 400, where the model rushes, and those under 20, where it is
+  /// weak. Above max_tokens it means max_tokens.
+  std::size_t target_tokens = 150;
 };
 
 /// Divides phonemes into chunks for the model. All pieces in order are exactly the input, nothing lost or repeated. A

@@ -18,8 +18,10 @@ namespace {
 enum class Break : std::uint8_t { sentence, clause, word, inside };
 
 // On the scale where a chunk of twice the target costs 1 before the penalty for rushing: a word break must cost less than
-// a chunk of 450, an inner one more than any chunk.
-constexpr std::array<double, 4> kBreakCost{0.02, 0.5, 2.0, 40.0};
+// a chunk of 450, an inner one more than any chunk, so that it comes only where a word is longer than a chunk may be.
+constexpr std::array<double, 4> kBreakCost{0.02, 0.5, 2.0, 10'000.0};
+// Above this the model rushes.
+constexpr double kRushedTokens = 400.0;
 
 struct Cut {
   std::size_t sentence;
@@ -32,7 +34,8 @@ struct Cut {
 /// Cost of a chunk by its number of tokens.
 std::vector<double> length_costs(std::size_t max_tokens, std::size_t target_tokens) {
   const auto target = static_cast<double>(target_tokens);
-  const double soft_limit = 1.6 * target;
+  const double rushed = std::max(kRushedTokens, 1.6 * target);
+  const double slope = std::max(0.275 * kRushedTokens, 0.44 * target);
   const double stub = std::min(20.0, target / 4);
   const double brief = std::min(50.0, target / 2);
   std::vector<double> costs(max_tokens + 1);
@@ -40,7 +43,7 @@ std::vector<double> length_costs(std::size_t max_tokens, std::size_t target_toke
     const auto length = static_cast<double>(n);
     const auto squared = [](double x) { return x * x; };
     double cost = squared((length - target) / target);
-    if (length > soft_limit) cost += 8 * squared((length - soft_limit) / (0.44 * target));
+    if (length > rushed) cost += 8 * squared((length - rushed) / slope);
     if (length < stub) cost += 3 * (stub - length) / stub;
     if (length < brief) cost += 0.5 * squared((brief - length) / brief);
     costs[n] = cost;
