@@ -94,3 +94,30 @@ def peak_memory_bytes() -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def processor_name() -> str:
+    """The processor, as a table of measurements names it, with the number of those that the process may use."""
+    import platform
+
+    from koe.acoustic import usable_processors
+
+    name = platform.processor() or platform.machine()
+    if sys.platform == "linux":
+        facts: dict[str, str] = {}
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                key, _, value = line.partition(":")
+                facts.setdefault(key.strip(), value.strip())
+        name = facts.get("model name", platform.machine())
+        if "cpu family" in facts:
+            # Virtual machines often hide the model's name, but not its number.
+            name += f" (family {facts['cpu family']}, model {facts.get('model', '?')})"
+    elif sys.platform == "darwin":
+        import subprocess
+
+        asked = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        name = asked.stdout.strip() or name
+    return f"{name}, {usable_processors()} processors"
