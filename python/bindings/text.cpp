@@ -211,14 +211,18 @@ Not safe for use by two threads at once.
 
 Args:
     first_clause_min_chars: the first piece may end with a clause once it has this many characters; 0 for sentences only.
+    clause_min_chars: the same for every later piece.
     max_chars: a longer piece is cut after a clause in its second half, else before a space, else anywhere.
 
 Raises:
     ValueError: `max_chars` is 0.)")
-      .def(py::init([](std::size_t first_clause_min_chars, std::size_t max_chars) {
-             return StreamSplitter({.first_clause_min_chars = first_clause_min_chars, .max_chars = max_chars});
+      .def(py::init([](std::size_t first_clause_min_chars, std::size_t clause_min_chars, std::size_t max_chars) {
+             return StreamSplitter({.first_clause_min_chars = first_clause_min_chars,
+                                    .clause_min_chars = clause_min_chars,
+                                    .max_chars = max_chars});
            }),
            py::kw_only(), py::arg("first_clause_min_chars") = SplitOptions{}.first_clause_min_chars,
+           py::arg("clause_min_chars") = SplitOptions{}.clause_min_chars,
            py::arg("max_chars") = SplitOptions{}.max_chars)
       .def(
           "push", [](StreamSplitter& self, const py::object& text) { return self.push(to_utf8(text)); }, py::arg("text"),
