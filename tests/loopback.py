@@ -59,6 +59,7 @@ def loopback() -> Iterator[Loopback]:
 
         def _answer(self) -> None:
             server.requests.append(f"{self.command} {self.path}")
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             answer = server.answers.get(self.path.partition("?")[0], Answer(status=404))
             self.close_connection = True
             try:
@@ -76,7 +77,7 @@ def loopback() -> Iterator[Loopback]:
             except OSError:
                 return  # the client was killed, as some tests want
 
-        do_GET = do_HEAD = _answer  # noqa: N815 - the base class names them
+        do_GET = do_HEAD = do_POST = _answer  # noqa: N815 - the base class names them
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

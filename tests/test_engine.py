@@ -91,7 +91,7 @@ def test_three_thousand_words_without_a_full_stop_become_whole_chunks(tts: koe.K
 
 def test_a_text_of_many_chunks_streams_its_first_piece_at_once(tts: koe.KokoroTTS) -> None:
     text = "this goes on and on " * 600
-    pieces = tts.stream(text, speed=4)
+    pieces = tts.chunks(text, speed=4)
     first = next(pieces)
     assert_is_speech(first, 2, 20)
     assert_words_are_sound(text, first)
@@ -99,7 +99,7 @@ def test_a_text_of_many_chunks_streams_its_first_piece_at_once(tts: koe.KokoroTT
 
 def test_pieces_of_a_stream_are_the_whole(tts: koe.KokoroTTS) -> None:
     text = f"{SENTENCE} " * 15
-    pieces = list(tts.stream(text, speed=4))
+    pieces = list(tts.chunks(text, speed=4))
     assert len(pieces) > 1
     whole = concatenate(iter(pieces))
     assert_words_are_sound(text, whole)
@@ -128,7 +128,7 @@ def test_words_that_trimming_left_without_time_share_their_neighbours(
 
 def test_silence_between_chunks_is_configurable() -> None:
     with koe.KokoroTTS(koe.Config(silence_s=0.1)) as other:
-        _, second = itertools.islice(other.stream(f"{SENTENCE} " * 15, speed=4), 2)
+        _, second = itertools.islice(other.chunks(f"{SENTENCE} " * 15, speed=4), 2)
     # The fade's first sample is zero as well.
     assert np.flatnonzero(second.samples)[0] == round(0.1 * 24_000) + 1
 
@@ -209,7 +209,7 @@ def test_text_that_is_no_string_is_refused(tts: koe.KokoroTTS, text: str) -> Non
 
 def test_values_are_checked_when_a_stream_is_asked_for(tts: koe.KokoroTTS) -> None:
     with pytest.raises(koe.InvalidRequestError):
-        tts.stream("Hello", speed=0)
+        tts.chunks("Hello", speed=0)
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_a_closed_engine_says_so(tts: koe.KokoroTTS) -> None:
 
 def test_an_abandoned_stream_ends_its_thread(tts: koe.KokoroTTS) -> None:
     before = acoustic_threads()
-    pieces = tts.stream("this goes on and on " * 60, speed=4)
+    pieces = tts.chunks("this goes on and on " * 60, speed=4)
     next(pieces)
     assert isinstance(pieces, Iterator)
     del pieces

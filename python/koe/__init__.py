@@ -23,13 +23,16 @@ if TYPE_CHECKING:
         InvalidVoiceError,
         MetalUnavailableError,
         ModelNotFoundError,
+        PlaybackError,
         TTSError,
         VoiceNotFoundError,
     )
     from koe.g2p import G2P, EspeakG2P, Phonemes, WordSpan
+    from koe.prosody import EMPHASIS, Prosody, Span
     from koe.voice import Language, Voice
 
 __all__ = [
+    "EMPHASIS",
     "G2P",
     "AudioData",
     "Config",
@@ -44,6 +47,9 @@ __all__ = [
     "MetalUnavailableError",
     "ModelNotFoundError",
     "Phonemes",
+    "PlaybackError",
+    "Prosody",
+    "Span",
     "TTSError",
     "Voice",
     "VoiceNotFoundError",
@@ -58,12 +64,15 @@ _MODULES = {
     "Config": "koe.config",
     "KokoroTTS": "koe.engine",
     **dict.fromkeys(("G2P", "EspeakG2P", "Phonemes", "WordSpan"), "koe.g2p"),
+    **dict.fromkeys(("EMPHASIS", "Prosody", "Span"), "koe.prosody"),
     **dict.fromkeys(("Language", "Voice"), "koe.voice"),
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "koe.errors"),
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "live":
+        return import_module("koe.live")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_MODULES[name]), name)

@@ -27,6 +27,7 @@ class Word:
         end: when it ends.
         char_start: where it begins in the input, in characters.
         char_end: where it ends.
+        display: the word with the punctuation beside it, as a subtitle shows it.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Word:
     end: float
     char_start: int
     char_end: int
+    display: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,12 +47,14 @@ class AudioData:
         sample_rate: samples a second.
         words: the words in order; their times don't overlap.
         dropped: what was left out, parts of the text without a pronunciation and phonemes unknown to the model.
+        start: the time of the first sample on the clock that the words' times count on; 0 but for pieces of a stream.
     """
 
     samples: "npt.NDArray[np.float32]"
     sample_rate: int = SAMPLE_RATE_HZ
     words: list[Word] = field(default_factory=list)
     dropped: str = ""
+    start: float = 0.0
 
     @property
     def duration(self) -> float:
@@ -81,6 +85,20 @@ class AudioData:
             with contextlib.suppress(OSError):
                 partial.unlink()
             raise
+
+    def save_subtitles(self, path: str | os.PathLike[str]) -> None:
+        """Writes the words as subtitles: cues end at phrases, with at most 2 lines of 42 characters, for at most 7 s.
+
+        Args:
+            path: ends in .srt or .vtt; an older file of that name is replaced.
+
+        Raises:
+            InvalidRequestError: the extension names no format of subtitles.
+            OSError: the file can't be written.
+        """
+        from koe.subtitles import save_subtitles
+
+        save_subtitles(self.words, path)
 
     @staticmethod
     def check_format(path: str | os.PathLike[str], format: str | None = None) -> None:
@@ -113,6 +131,15 @@ _FORMATS: dict[str, tuple[str, str]] = {
     "ogg": ("OGG", "VORBIS"),
     "opus": ("OGG", "OPUS"),
 }
+
+
+def container_of(path: Path, name: str | None = None) -> tuple[str, str]:
+    """libsndfile's container and encoding for a path's extension, or a format's name.
+
+    Raises:
+        InvalidRequestError: there is no such format.
+    """
+    return _FORMATS[_format_of(path, name)]
 
 
 def _format_of(path: Path, name: str | None) -> str:

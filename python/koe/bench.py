@@ -66,7 +66,7 @@ def _run(tts: KokoroTTS, text: str, voice: str, speed: float, load_s: float) -> 
     clock = StageClock()
     start = time.perf_counter()
     first_audio_s = audio_s = 0.0
-    for piece in tts.stream(text, voice, speed=speed, clock=clock):
+    for piece in tts.chunks(text, voice, speed=speed, clock=clock):
         if audio_s == 0:
             first_audio_s = time.perf_counter() - start
         audio_s += piece.duration

@@ -7,21 +7,28 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from koe import _core
 from koe.audio import AudioData
 from koe.config import Config
 from koe.errors import InvalidModelError, InvalidRequestError, MetalUnavailableError
 from koe.g2p import G2P, EspeakG2P, Phonemes
+from koe.prosody import MAX_SPEED, MIN_SPEED, NEUTRAL, Directions, Prosody, Span
 from koe.styles import StyleBank, parse_voice, without_surrogates
 from koe.synthesis import Planner, StageClock, Synthesizer, concatenate
 from koe.voice import Language, Voice
 
-MIN_SPEED = 0.25
-MAX_SPEED = 4.0
+if TYPE_CHECKING:
+    import asyncio
+
+    from koe.live.sinks import Sink
+    from koe.live.speaker import Speaker
+    from koe.live.speech import LiveSpeech
+    from koe.live.stream import SpeechStream, Text
 
 _log = logging.getLogger("koe")
 
@@ -77,6 +84,9 @@ class KokoroTTS:
         voice: Voice | str = Voice.DEFAULT,
         language: Language | str | None = None,
         speed: float = 1.0,
+        *,
+        prosody: Prosody = NEUTRAL,
+        spans: Sequence[Span] = (),
     ) -> AudioData:
         """Speaks a text.
 
@@ -84,10 +94,13 @@ class KokoroTTS:
         pronunciation is left out, named in `AudioData.dropped` and logged once.
 
         Args:
-            text: of any length; `[word](/fəˈnimz/)` gives a word's pronunciation.
+            text: of any length; `[word](/fəˈnimz/)` gives a word's pronunciation, and tags such as `[pause:0.5s]`,
+                `[speed:0.8]slowly[/speed]`, `[pitch:2]`, `[energy:1]` and `[emphasis]this[/emphasis]` its prosody.
             voice: a name, or a mix such as "af_bella:0.6,af_sarah:0.4".
             language: by default the voice's.
             speed: 0.25 to 4; 2 is twice as fast.
+            prosody: of the whole text.
+            spans: stretches of the text with a prosody of their own; words that they touch take it.
 
         Raises:
             InvalidRequestError: a value is out of its range.
@@ -97,7 +110,7 @@ class KokoroTTS:
             InvalidModelError: the model is damaged.
             G2PError: the language needs another G2P.
         """
-        return concatenate(self.stream(text, voice, language, speed))
+        return concatenate(self.chunks(text, voice, language, speed, prosody=prosody, spans=spans))
 
     async def generate_speech_async(
         self,
@@ -105,35 +118,94 @@ class KokoroTTS:
         voice: Voice | str = Voice.DEFAULT,
         language: Language | str | None = None,
         speed: float = 1.0,
+        *,
+        prosody: Prosody = NEUTRAL,
+        spans: Sequence[Span] = (),
     ) -> AudioData:
         """`generate_speech` beside the event loop; when cancelled, the work ends with the chunk that it is at."""
         import asyncio
 
         cancelled = threading.Event()
         try:
-            return await asyncio.to_thread(lambda: concatenate(self._stream(text, voice, language, speed, cancelled)))
+            return await asyncio.to_thread(
+                lambda: concatenate(self._chunks(text, voice, language, speed, prosody, spans, cancelled))
+            )
         except asyncio.CancelledError:
             cancelled.set()
             raise
 
-    def stream(
+    def chunks(
         self,
         text: str,
         voice: Voice | str = Voice.DEFAULT,
         language: Language | str | None = None,
         speed: float = 1.0,
         *,
+        prosody: Prosody = NEUTRAL,
+        spans: Sequence[Span] = (),
         clock: StageClock | None = None,
     ) -> Iterator[AudioData]:
-        """Speaks a text piece by piece, each as soon as it is ready; put together they are `generate_speech`'s audio.
+        """The audio of `generate_speech` chunk by chunk, each as soon as it is ready. `stream` begins sooner.
 
-        Times of words count from the beginning of their piece, their characters from the beginning of the text.
+        Times of words count from the beginning of their chunk, their characters from the beginning of the text.
         Other arguments and errors as in `generate_speech`; values are checked at the call.
 
         Args:
             clock: told how long each stage takes.
         """
-        return self._stream(text, voice, language, speed, threading.Event(), clock)
+        return self._chunks(text, voice, language, speed, prosody, spans, threading.Event(), clock)
+
+    def stream(
+        self,
+        text: "Text",
+        voice: Voice | str = Voice.DEFAULT,
+        language: Language | str | None = None,
+        speed: float = 1.0,
+        *,
+        prosody: Prosody = NEUTRAL,
+        spans: Sequence[Span] = (),
+        markdown: bool = True,
+    ) -> "SpeechStream":
+        """Speaks a text while it is still being written; for `for` and `async for`.
+
+        The first piece is the first clause, if it isn't too short; later ones are sentences and then a few at once.
+        Words' times run on one clock from the stream's beginning, their characters count in the whole input. Speech is
+        made ahead of its use by half a minute at most; the tokens are taken in another thread. If their source fails,
+        what came before is spoken, and its error raised then. Closing the stream, or dropping it, ends the work.
+
+        Other arguments and errors as in `generate_speech`; values are checked at the call. Tags out of range raise in a
+        string; in tokens, which a model writes, they are passed over and logged.
+
+        Args:
+            text: a string; an iterable of tokens, or for `async for` an async one. A token is a string, bytes of UTF-8,
+                or a chunk as the clients of OpenAI, llama-cpp-python and LangChain give them.
+            markdown: read Markdown as a person would: without its marks, code blocks and addresses.
+        """
+        from koe.live.stream import SpeechStream
+
+        return SpeechStream(self._live(voice, language, speed, prosody, spans, markdown, isinstance(text, str)), text)
+
+    def speaker(
+        self,
+        sink: "Sink | Callable[[AudioData], object] | asyncio.Queue[AudioData | None]",
+        voice: Voice | str = Voice.DEFAULT,
+        language: Language | str | None = None,
+        speed: float = 1.0,
+        *,
+        prosody: Prosody = NEUTRAL,
+        markdown: bool = True,
+    ) -> "Speaker":
+        """A callback for a language model, which speaks the tokens that it is given; see `koe.live.Speaker`.
+
+        Other arguments and errors as in `generate_speech`; values are checked at the call.
+
+        Args:
+            sink: takes the audio: a function of a piece, an asyncio queue, or one of `koe.live`'s sinks.
+            markdown: read Markdown as a person would: without its marks, code blocks and addresses.
+        """
+        from koe.live.speaker import Speaker
+
+        return Speaker(self._live(voice, language, speed, prosody, (), markdown, False), sink)
 
     def phonemize(
         self, text: str, language: Language | str | None = None, voice: Voice | str = Voice.DEFAULT
@@ -174,20 +246,44 @@ class KokoroTTS:
                 self._synthesizer = self._load()
             return self._synthesizer
 
-    def _stream(
+    def _chunks(
         self,
         text: str,
         voice: Voice | str,
         language: Language | str | None,
         speed: float,
+        prosody: Prosody,
+        spans: Sequence[Span],
         cancelled: threading.Event,
         clock: StageClock | None = None,
     ) -> Iterator[AudioData]:
-        content, chosen, rate = _text(text), language_of(language, voice), _speed(speed)
+        from koe.live.pieces import read_tags
+
+        content, chosen = _text(text), language_of(language, voice)
+        rate, directions = _directions(speed, prosody, spans)
+        content, origins, directions = read_tags(content, directions)
         pack = self._styles.pack(voice)
-        synthesizer = self._ready()
-        pieces = synthesizer.pieces(content, chosen, pack, rate, clock=clock, is_cancelled=cancelled.is_set)
-        return _report_dropped(pieces)
+        pieces = self._ready().pieces(
+            content, chosen, pack, rate, directions=directions, clock=clock, is_cancelled=cancelled.is_set
+        )
+        return _report_dropped(pieces if origins is None else (_relocated(piece, origins) for piece in pieces))
+
+    def _live(
+        self,
+        voice: Voice | str,
+        language: Language | str | None,
+        speed: float,
+        prosody: Prosody,
+        spans: Sequence[Span],
+        markdown: bool,
+        strict: bool,
+    ) -> "LiveSpeech":
+        from koe.live.speech import LiveSpeech
+
+        chosen = language_of(language, voice)
+        rate, directions = _directions(speed, prosody, spans)
+        pack = self._styles.pack(voice)
+        return LiveSpeech(self._ready(), chosen, pack, rate, directions, markdown, strict, self.config.silence_s)
 
     def _load_bundle(self) -> _core.Bundle:
         self._check_open()
@@ -277,6 +373,24 @@ def _speed(speed: float) -> float:
     if not is_number or not math.isfinite(speed) or not MIN_SPEED <= speed <= MAX_SPEED:
         raise InvalidRequestError(f"speed = {speed!r}: it is a number from {MIN_SPEED:g} to {MAX_SPEED:g}")
     return float(speed)
+
+
+def _directions(speed: float, prosody: Prosody, spans: Sequence[Span]) -> tuple[float, Directions]:
+    """The speed for the acoustic model, and all else for behind it."""
+    if not isinstance(prosody, Prosody):
+        raise InvalidRequestError(f"prosody is a Prosody, not {type(prosody).__name__}")
+    for span in spans:
+        if not isinstance(span, Span):
+            raise InvalidRequestError(f"spans hold Spans, not {type(span).__name__}")
+        _ = prosody | span.prosody
+    rate = _speed(_speed(speed) * prosody.speed)
+    return rate, Directions(spans=tuple(spans), base=replace(prosody, speed=1.0))
+
+
+def _relocated(audio: AudioData, origins: list[int]) -> AudioData:
+    """The audio with its words' characters counted in the text that the origins point into."""
+    words = [replace(w, char_start=origins[w.char_start], char_end=origins[w.char_end - 1] + 1) for w in audio.words]
+    return replace(audio, words=words)
 
 
 def language_of(language: Language | str | None, voice: Voice | str) -> Language:

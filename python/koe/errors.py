@@ -36,3 +36,7 @@ class MetalUnavailableError(TTSError, RuntimeError):
 
 class G2PError(TTSError, RuntimeError):
     """Text could not be turned into phonemes."""
+
+
+class PlaybackError(TTSError, RuntimeError):
+    """Sound can't be played: a package or an output device is missing."""

@@ -54,9 +54,20 @@ def options(
 def speak(
     text: Text = None,
     file: TextFile = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .wav, .flac, .mp3, .ogg or .opus.")] = Path(
-        "speech.wav"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file: .wav, .flac, .mp3, .ogg or .opus; - for WAV on standard output.",
+            show_default="speech.wav",
+        ),
+    ] = None,
+    play: Annotated[bool, typer.Option("--play", help="Play on the sound card.")] = False,
+    pcm: Annotated[bool, typer.Option("--pcm", help="With -o -: raw 16-bit samples, 24 kHz mono.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown/--plain", help="Of standard input: leave out Markdown's marks and code blocks.")
+    ] = True,
     voice: VoiceName = "af",
     speed: Speed = 1.0,
     language: LanguageCode = None,
@@ -66,13 +77,26 @@ def speak(
     isa: Isa = "",
     precision: Precision = "auto",
 ) -> None:
-    """Speak a text into a sound file."""
+    """Speak a text into a sound file, or play it; standard input is spoken as it comes."""
     from koe.cli.speak import read_text, speak_to_file
     from koe.config import Config
 
-    content = read_text(text, file)
+    if play and output is not None:
+        raise typer.BadParameter("give either --play or --output")
+    is_output_standard = output == Path("-")
+    if pcm and not is_output_standard:
+        raise typer.BadParameter("--pcm goes with -o -")
+    is_live = text == "-" and file is None
+    content = None if is_live else read_text(text, file)
+    target = output or Path("speech.wav")
     config = Config(model_path=model, voicepack_path=voices, threads=threads, isa=isa, precision=precision)
-    speak_to_file(config, content, output, voice, language, speed)
+    if content is None or play or is_output_standard:
+        from koe.cli.live import speak_live
+
+        is_markdown = markdown and content is None
+        speak_live(config, content, None if play else target, voice, language, speed, pcm, is_markdown)
+    else:
+        speak_to_file(config, content, target, voice, language, speed)
 
 
 @app.command("voices")

@@ -31,7 +31,7 @@ def speak_to_file(config: Config, text: str, output: Path, voice: str, language:
     """Speaks and saves, with a bar for a long text on a terminal."""
     AudioData.check_format(output)
     with KokoroTTS(config) as tts:
-        pieces = tts.stream(text, voice, language, speed)
+        pieces = tts.chunks(text, voice, language, speed)
         if len(text) >= _LONG_TEXT and sys.stderr.isatty():
             pieces = _with_bar(pieces, len(text))
         audio = concatenate(pieces)
