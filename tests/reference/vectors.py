@@ -17,9 +17,9 @@ The reference ran on the rounded inputs, so the rounding costs space and no accu
 for each 600 samples, which leaves more than 80 dB. The longest case keeps half a second of the source's signal, up to
 the last voiced sample, where an error of the phase would have piled up.
 
-One rule is added to PyTorch's source: in a frame of equal samples (unvoiced without noise, or the held phase at either
-end) bin 1 is real and the bins above it hold exactly nothing, with phase 0. PyTorch's FFT leaves some 1e-9 there, and the
-angle of that is the rounding's to choose.
+One rule is added to PyTorch's source: in a frame of equal samples (unvoiced without noise, or the held phase at
+either end) bin 1 is real and the bins above it hold exactly nothing, with phase 0. PyTorch's FFT leaves some 1e-9
+there, and the angle of that is the rounding's to choose.
 """
 
 from __future__ import annotations
