@@ -36,7 +36,7 @@ def measure(n_words: int, threads: int, isa: str, precision: str) -> dict[str, f
         loaded_bytes = peak_memory_bytes() or 0
         start = time.perf_counter()
         first_s = audio_s = 0.0
-        for piece in tts.stream(text):
+        for piece in tts.chunks(text):
             first_s = first_s or time.perf_counter() - start
             audio_s += piece.duration
         return {

@@ -71,7 +71,7 @@ class Koe:
         self._tts.initialize()
 
     def speak(self, text: str) -> Iterator[np.ndarray]:
-        for piece in self._tts.stream(text, self._voice):
+        for piece in self._tts.chunks(text, self._voice):
             yield piece.samples
 
 

@@ -51,6 +51,19 @@ def test_samples_come_before_the_text_is_complete(tts: koe.KokoroTTS) -> None:
     assert samples == pytest.approx(np.concatenate([piece.samples for piece in expected]), abs=1e-4)
 
 
+def test_a_program_may_end_while_a_stream_is_at_work(tts: koe.KokoroTTS) -> None:
+    code = (
+        "import koe\n"
+        "tts = koe.KokoroTTS()\n"
+        "stream = tts.stream('This goes on and on, and on it goes. ' * 50)\n"
+        "print(next(stream).words[0].text, flush=True)\n"
+        "speaker = tts.speaker(lambda audio: None)\n"
+        "speaker('This goes on and on, and on it goes. ' * 50)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"This"], b"")
+
+
 def test_wav_on_standard_output(tts: koe.KokoroTTS) -> None:
     with running("Hello there.", "-o", "-", "--speed", "4") as process:
         output, errors = process.communicate(timeout=LIMIT_S)

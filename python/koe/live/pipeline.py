@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens in, audio out, with a thread in between that does the work."""
 
+import atexit
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +22,20 @@ MAX_PENDING_CHARACTERS = 500_000
 # Letters a second, for the guess how long held text takes.
 _LETTERS_PER_SECOND = 14.0
 _LEAST_WAIT_S = 0.05
+# How long the process waits at its end for a piece that is just being made.
+_EXIT_WAIT_S = 10.0
+
+_running: "weakref.WeakSet[Pipeline]" = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    # Python ends daemon threads that come back from native code by unwinding them, which C++ answers with an abort.
+    pipelines = list(_running)
+    for pipeline in pipelines:
+        pipeline.close()
+    for pipeline in pipelines:
+        pipeline.join(_EXIT_WAIT_S)
 
 
 class End:
@@ -144,6 +160,7 @@ class Pipeline:
                     return
                 self._thread = threading.Thread(target=self._work, name="koe-live", daemon=True)
                 self._thread.start()
+                _running.add(self)
         self._tokens.put(entry)
 
     # --- the side of the audio ---
