@@ -21,6 +21,7 @@ enum class ErrorKind : std::uint8_t {
   kRuntime,          ///< ONNX Runtime failed
   kG2pNotFound,      ///< no espeak-ng
   kG2p,              ///< espeak-ng failed, or doesn't know the language
+  kDevice,           ///< no Metal here, or the GPU failed
 };
 
 /// A bad model, voice or device: something outside the caller's code is wrong. The message says what, with what value.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "koe/bundle.hpp"
@@ -19,19 +20,34 @@ namespace koe {
 enum class Precision : std::uint8_t {
   kAuto,      ///< the fastest that this processor has kernels for and whose quality is held to a bound
   kFloat32,
+  kFloat16,   ///< on Metal
   kBfloat16,
   kInt8,
 };
 
-/// "auto", "float32", "bfloat16", "int8", and back. Throws std::invalid_argument for any other name.
+/// "auto", "float32", "float16", "bfloat16", "int8", and back. Throws std::invalid_argument for any other name.
 KOE_API Precision parse_precision(std::string_view name);
 KOE_API const char* name_of(Precision precision) noexcept;
+
+/// What a vocoder runs on.
+enum class Device : std::uint8_t {
+  kCpu,
+  kMetal,  ///< an Apple GPU
+};
+
+/// "cpu" or "metal". Throws std::invalid_argument for any other name.
+KOE_API Device parse_device(std::string_view name);
+
+/// The name of the Apple GPU that Device::kMetal takes; empty where there is none, or this build has no Metal. `reason`, if
+/// given, then gets which of these it is.
+KOE_API std::string metal_device(std::string* reason = nullptr);
 
 struct VocoderOptions {
   std::size_t threads = 0;         ///< 0: as many as the process may use processors
   std::string isa;                 ///< a kernel table by its name; "": what KOE_ISA says, or else the fastest
   Precision precision = Precision::kAuto;
   std::optional<std::uint64_t> noise_seed;  ///< seed of the source's noise; without one there is no noise
+  Device device = Device::kCpu;    ///< on Metal, `threads` and `isa` are ignored, and precisions are float16 and float32
 };
 
 /// Kokoro's `Decoder` (StyleTTS2's name): encoded phonemes, pitch and energy to 24 kHz samples. It follows the original
@@ -42,7 +58,7 @@ struct VocoderOptions {
 class KOE_API Vocoder {
  public:
   /// Packs the weights; the bundle is not needed afterwards. Throws koe::Error if the bundle lacks a tensor or one has the
-  /// wrong shape, if the machine lacks `options.isa`, or if that has no kernels for `options.precision`.
+  /// wrong shape, if the machine lacks `options.isa` or `options.device`, or if that has no kernels for `options.precision`.
   explicit Vocoder(const Bundle& bundle, const VocoderOptions& options = {});
   ~Vocoder();
   Vocoder(Vocoder&&) noexcept;
@@ -56,7 +72,8 @@ class KOE_API Vocoder {
   std::size_t asr_channels() const noexcept;
   std::size_t style_size() const noexcept;
   std::size_t threads() const noexcept;
-  const char* isa() const noexcept;
+  const char* isa() const noexcept;     ///< the kernel table, or "metal"
+  const char* device() const noexcept;  ///< "cpu", or the GPU's name
   Precision precision() const noexcept;
 
   /// An array and its shape, for the stages below.

@@ -12,10 +12,7 @@
 namespace koe::vocoder {
 namespace {
 
-constexpr float kAmplitude = 0.1f;
 constexpr float kVoicedAboveHz = 10.0f;
-constexpr float kVoicedNoise = 0.003f;
-constexpr float kUnvoicedNoise = kAmplitude / 3.0f;
 constexpr std::size_t kStepsPerTask = 64;
 
 // The nearest whole number; as an addition it vectorises on every processor. Good for |x| < 2⁵¹.
@@ -88,14 +85,12 @@ HarmonicSource::HarmonicSource(const Bundle& bundle)
   noise_gain_ = static_cast<float>(std::sqrt(squares));
 }
 
-void HarmonicSource::generate(ThreadPool& pool, std::span<const float> f0, std::optional<std::uint64_t> noise_seed,
-                              float* out) const {
-  const std::size_t steps = f0.size();
-  // A step's phase is 2π · 300 times the sum of the steps' rates (turns a sample) up to it, and lies at the step's middle:
-  // the original's interpolation is linear, align_corners = false.
-  std::vector<float> middle(steps * kHarmonics);
+// A step's phase is 2π · 300 times the sum of the steps' rates (turns a sample) up to it, and lies at the step's middle: the
+// original's interpolation is linear, align_corners = false.
+std::vector<float> HarmonicSource::middle_phases(std::span<const float> f0) {
+  std::vector<float> middle(f0.size() * kHarmonics);
   std::array<double, kHarmonics> turns{};
-  for (std::size_t i = 0; i < steps; ++i) {
+  for (std::size_t i = 0; i < f0.size(); ++i) {
     for (std::size_t h = 0; h < kHarmonics; ++h) {
       const float rate = f0[i] * static_cast<float>(h + 1) / static_cast<float>(kSampleRateHz);
       turns[h] += static_cast<double>(rate - std::floor(rate));
@@ -103,6 +98,13 @@ void HarmonicSource::generate(ThreadPool& pool, std::span<const float> f0, std::
       middle[i * kHarmonics + h] = 2.0f * sum * std::numbers::pi_v<float> * static_cast<float>(kSamplesPerF0);
     }
   }
+  return middle;
+}
+
+void HarmonicSource::generate(ThreadPool& pool, std::span<const float> f0, std::optional<std::uint64_t> noise_seed,
+                              float* out) const {
+  const std::size_t steps = f0.size();
+  const std::vector<float> middle = middle_phases(f0);
 
   pool.run((steps + kStepsPerTask - 1) / kStepsPerTask, [&](std::size_t task, std::size_t) {
     constexpr std::size_t kHalf = kSamplesPerF0 / 2;
@@ -132,7 +134,7 @@ void HarmonicSource::generate(ThreadPool& pool, std::span<const float> f0, std::
         for (std::size_t h = 0; h < kHarmonics; ++h) {
           const float a = middle[from * kHarmonics + h];
           const float b = middle[to * kHarmonics + h];
-          const float gain = kAmplitude * weight_[h];
+          const float gain = kSourceAmplitude * weight_[h];
           for (std::size_t i = 0; i < kHalf; ++i) {
             const float phase = fused(from_weight[i], a, to_weight[i] * b);
             const double turn = static_cast<double>(phase) * kTurnsPerRadian;
