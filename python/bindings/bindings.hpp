@@ -11,6 +11,7 @@ void bind_g2p(pybind11::module_& m);
 void bind_text(pybind11::module_& m);
 void bind_voice(pybind11::module_& m);
 void bind_model(pybind11::module_& m);
+void bind_device_error(pybind11::module_& m);
 void bind_vocoder(pybind11::module_& m);
 void bind_audio(pybind11::module_& m);
 void bind_acoustic(pybind11::module_& m);

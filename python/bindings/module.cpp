@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "koe's C++ core on NumPy arrays: text, voices, bundles, the vocoder and stitching.";
   m.attr("__version__") = koe::version();
   pybind11::register_exception<koe::Error>(m, "Error", PyExc_RuntimeError);
+  koe::bindings::bind_device_error(m);
   koe::bindings::bind_text(m);
   koe::bindings::bind_g2p(m);
   koe::bindings::bind_voice(m);

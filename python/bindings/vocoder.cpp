@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings.hpp"
+#include "koe/error.hpp"
 
 namespace koe::bindings {
 namespace {
@@ -38,23 +39,46 @@ Vocoder::Array matrix(const Floats& a, const char* name) {
 
 }  // namespace
 
+void bind_device_error(py::module_& m) {
+  static PyObject* type = PyErr_NewException("koe._core.DeviceError", m.attr("Error").ptr(), nullptr);
+  m.attr("DeviceError") = py::handle(type);
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kDevice) throw;
+      PyErr_SetString(type, error.what());
+    }
+  });
+}
+
 void bind_vocoder(py::module_& m) {
   m.def("available_isas", &available_isas, "Names of the kernel tables that this machine can run, slowest first.");
   m.def("processor_features", &processor_features, "What the processor and the system offer of the features koe uses.");
 
+  m.def(
+      "metal_device",
+      [] {
+        std::string reason;
+        const std::string name = metal_device(&reason);
+        return py::make_tuple(name.empty() ? py::object(py::none()) : py::object(py::str(name)), reason);
+      },
+      "The Apple GPU's name or None, and why there is none.");
+
   py::class_<Vocoder>(m, "Vocoder", "Kokoro's decoder: encoded phonemes, pitch and energy to 24 kHz samples.")
       .def(py::init([](const Bundle& bundle, std::size_t threads, const std::string& isa, const std::string& precision,
-                       std::optional<std::uint64_t> noise_seed) {
-             const VocoderOptions options{threads, isa, parse_precision(precision), noise_seed};
+                       std::optional<std::uint64_t> noise_seed, const std::string& device) {
+             const VocoderOptions options{threads, isa, parse_precision(precision), noise_seed, parse_device(device)};
              const py::gil_scoped_release release;
              return Vocoder(bundle, options);
            }),
            py::arg("bundle"), py::arg("threads") = 0, py::arg("isa") = "", py::arg("precision") = "auto",
-           py::arg("noise_seed") = py::none())
+           py::arg("noise_seed") = py::none(), py::arg("device") = "cpu")
       .def_property_readonly("asr_channels", &Vocoder::asr_channels)
       .def_property_readonly("style_size", &Vocoder::style_size)
       .def_property_readonly("threads", &Vocoder::threads)
       .def_property_readonly("isa", &Vocoder::isa)
+      .def_property_readonly("device", &Vocoder::device)
       .def_property_readonly("precision", [](const Vocoder& v) { return name_of(v.precision()); })
       .def(
           "synthesize",

@@ -18,6 +18,9 @@ __version__: str
 class Error(RuntimeError):
     """A bad model, voice or device."""
 
+class DeviceError(Error):
+    """There is no such device, or it failed."""
+
 # --- text: tokenizer, sentence splitter, chunker ---
 
 MAX_TOKENS: int
@@ -191,6 +194,9 @@ def available_isas() -> list[str]:
 def processor_features() -> list[str]:
     """What the processor and the operating system offer of the features koe uses."""
 
+def metal_device() -> tuple[str | None, str]:
+    """The Apple GPU's name or None, and why there is none."""
+
 class Vocoder:
     """Kokoro's decoder: encoded phonemes, pitch and energy to 24 kHz samples.
 
@@ -204,18 +210,21 @@ class Vocoder:
         isa: str = "",
         precision: str = "auto",
         noise_seed: int | None = None,
+        device: str = "cpu",
     ) -> None:
         """Packs the bundle's weights.
 
         Args:
             threads: 0 for as many as the process may use processors.
             isa: a kernel table; "" for what KOE_ISA names, or else the fastest.
-            precision: "auto", "float32", "bfloat16" or "int8".
+            precision: "auto", "float32", "float16", "bfloat16" or "int8".
             noise_seed: seed of the source's noise; None for no noise.
+            device: "cpu" or "metal", which has float16 and float32.
 
         Raises:
             Error: a tensor is missing or has the wrong shape, or the machine lacks the kernels.
-            ValueError: no precision has this name.
+            DeviceError: there is no such device, or it lacks the precision.
+            ValueError: no precision or device has this name.
         """
 
     @property
@@ -226,6 +235,8 @@ class Vocoder:
     def threads(self) -> int: ...
     @property
     def isa(self) -> str: ...
+    @property
+    def device(self) -> str: ...
     @property
     def precision(self) -> str: ...
     def synthesize(

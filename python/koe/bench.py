@@ -28,6 +28,7 @@ class BenchResult:
         first_audio_s: seconds from the text to the first piece of audio.
         peak_memory_bytes: the process's, since it began; None where the system doesn't tell.
         stages: seconds and share of the time of all stages, for each stage.
+        device: what the vocoder ran on: "cpu", or the GPU's name.
         isa: the vocoder's kernel table.
         precision: of its products.
         threads: that it used.
@@ -40,6 +41,7 @@ class BenchResult:
     first_audio_s: float
     peak_memory_bytes: int | None
     stages: dict[str, dict[str, float]]
+    device: str
     isa: str
     precision: str
     threads: int
@@ -80,6 +82,7 @@ def _run(tts: KokoroTTS, text: str, voice: str, speed: float, load_s: float) -> 
         first_audio_s=first_audio_s,
         peak_memory_bytes=peak_memory_bytes(),
         stages={name: {"seconds": s, "share": s / total} for name, s in clock.seconds.items()},
+        device=tts.vocoder.device,
         isa=tts.vocoder.isa,
         precision=tts.vocoder.precision,
         threads=tts.vocoder.threads,

@@ -12,7 +12,8 @@ from koe.errors import InvalidRequestError
 if TYPE_CHECKING:
     from koe.g2p import G2P
 
-PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+PRECISIONS = ("auto", "float32", "float16", "bfloat16", "int8")
+METAL_PRECISIONS = ("auto", "float32", "float16")
 _MAX_SILENCE_S = 60.0
 _MAX_THREADS = 1024
 
@@ -27,7 +28,7 @@ class Config:
         use_metal_acceleration: run the vocoder on the Apple GPU.
         threads: threads of the vocoder and the acoustic model; 0 for as many as the process may use.
         isa: the kernel table, such as "avx2"; empty for the best of this processor, or what `KOE_ISA` says.
-        precision: "auto", "float32", "bfloat16" or "int8", of the vocoder's products.
+        precision: "auto", "float32", "float16" (on Metal), "bfloat16" or "int8", of the vocoder's products.
         noise_seed: seed of the harmonic source's noise, 0 to 2⁶⁴ - 1; None for no noise.
         silence_s: seconds of silence between chunks, 0 to 60.
         trim: whether silence and noise at the edges of each chunk are cut off.

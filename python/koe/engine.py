@@ -4,8 +4,6 @@
 import logging
 import math
 import os
-import platform
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from koe import _core
 from koe.audio import AudioData
-from koe.config import Config
+from koe.config import METAL_PRECISIONS, Config
 from koe.errors import InvalidModelError, InvalidRequestError, MetalUnavailableError
 from koe.g2p import G2P, EspeakG2P, Phonemes
 from koe.prosody import MAX_SPEED, MIN_SPEED, NEUTRAL, Directions, Prosody, Span
@@ -49,7 +47,9 @@ class KokoroTTS:
         """
         self.config = config or Config()
         if self.config.use_metal_acceleration:
-            raise MetalUnavailableError(_why_no_metal())
+            name, reason = _core.metal_device()
+            if name is None:
+                raise MetalUnavailableError(f"{reason}; use Config(use_metal_acceleration=False)")
         self._lock = threading.Lock()
         self._bundle: _core.Bundle | None = None
         self._g2p: G2P | None = None
@@ -63,6 +63,7 @@ class KokoroTTS:
         Raises:
             ModelNotFoundError: there is no model.
             InvalidModelError: it isn't Kokoro, or is damaged.
+            MetalUnavailableError: the GPU can't be used after all.
             InvalidRequestError: the engine is closed, or `Config.isa` or `Config.providers` names what isn't here.
         """
         self._ready()
@@ -340,9 +341,14 @@ class KokoroTTS:
                 isa=isa,
                 precision=config.precision,
                 noise_seed=config.noise_seed,
+                device="metal" if config.use_metal_acceleration else "cpu",
             )
         except ValueError as error:
             raise InvalidRequestError(str(error)) from error
+        except _core.DeviceError as error:
+            if config.precision not in METAL_PRECISIONS:
+                raise InvalidRequestError(str(error)) from error
+            raise MetalUnavailableError(str(error)) from error
         except _core.Error as error:
             # A precision that was asked for may lack kernels; otherwise it's the model that is wrong.
             kind = InvalidModelError if config.precision == "auto" else InvalidRequestError
@@ -402,12 +408,3 @@ def language_of(language: Language | str | None, voice: Voice | str) -> Language
     if language is not None:
         return Language.parse(language)
     return Language.of_voice(parse_voice(voice)[0][0])
-
-
-def _why_no_metal() -> str:
-    if sys.platform == "darwin":
-        return "this build of koe has no Metal; use Config(use_metal_acceleration=False)"
-    return (
-        f"Metal needs an Apple GPU, and this is {platform.system()} on {platform.machine()}; "
-        "use Config(use_metal_acceleration=False)"
-    )

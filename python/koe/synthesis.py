@@ -13,7 +13,7 @@ import numpy as np
 
 from koe import _core
 from koe.audio import SAMPLE_RATE_HZ, AudioData, Word
-from koe.errors import InvalidModelError
+from koe.errors import InvalidModelError, MetalUnavailableError
 from koe.g2p import G2P, Phonemes, WordSpan
 from koe.prosody import MAX_PAUSE_S, Directions, Pause, Prosody, direct
 from koe.voice import Language
@@ -360,6 +360,8 @@ class Synthesizer:
             with clock.stage("stitching"):
                 before = stitcher.n_samples
                 piece, placement = stitcher.push(samples, pause_s)
+        except _core.DeviceError as error:
+            raise MetalUnavailableError(f"the GPU failed: {error}") from error
         except (_core.Error, ValueError) as error:
             raise InvalidModelError(f"the vocoder failed: {error}") from error
         ends = np.concatenate([[0], np.cumsum(frames.durations)]) * SAMPLES_PER_FRAME

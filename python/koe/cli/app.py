@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands and their options; each imports what it needs when it runs."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Speaks text with Kokoro-82M on this machine.",
 )
+
+
+class DeviceName(StrEnum):
+    """What the vocoder runs on."""
+
+    CPU = "cpu"
+    METAL = "metal"
+
 
 Text = Annotated[str | None, typer.Argument(help="What to say; - reads standard input.", show_default=False)]
 TextFile = Annotated[
@@ -30,7 +39,8 @@ Voices = Annotated[
 ]
 Threads = Annotated[int, typer.Option("--threads", "-t", help="0 for all cores.")]
 Isa = Annotated[str, typer.Option("--isa", help="Kernel table, see koe info.", show_default="the fastest")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16, int8.")]
+Device = Annotated[DeviceName, typer.Option("--device", help="What the vocoder runs on; metal is an Apple GPU.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, float32, float16, bfloat16, int8.")]
 
 
 def _version(asked: bool) -> None:
@@ -76,6 +86,7 @@ def speak(
     threads: Threads = 0,
     isa: Isa = "",
     precision: Precision = "auto",
+    device: Device = DeviceName.CPU,
 ) -> None:
     """Speak a text into a sound file, or play it; standard input is spoken as it comes."""
     from koe.cli.speak import read_text, speak_to_file
@@ -89,7 +100,14 @@ def speak(
     is_live = text == "-" and file is None
     content = None if is_live else read_text(text, file)
     target = output or Path("speech.wav")
-    config = Config(model_path=model, voicepack_path=voices, threads=threads, isa=isa, precision=precision)
+    config = Config(
+        model_path=model,
+        voicepack_path=voices,
+        use_metal_acceleration=device is DeviceName.METAL,
+        threads=threads,
+        isa=isa,
+        precision=precision,
+    )
     if content is None or play or is_output_standard:
         from koe.cli.live import speak_live
 
@@ -172,6 +190,7 @@ def bench(
     threads: Threads = 0,
     isa: Isa = "",
     precision: Precision = "auto",
+    device: Device = DeviceName.CPU,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Measure how fast this machine speaks, and where the time goes."""
@@ -182,6 +201,7 @@ def bench(
     config = Config(
         model_path=model,
         voicepack_path=voices,
+        use_metal_acceleration=device is DeviceName.METAL,
         threads=threads,
         isa=isa,
         precision=precision,

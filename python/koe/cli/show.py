@@ -52,6 +52,7 @@ def _facts() -> dict[str, dict[str, Any]]:
     import koe
 
     report = assets.describe()
+    gpu, why_none = _core.metal_device()
     return {
         "versions": {
             "koe": koe.__version__,
@@ -65,6 +66,7 @@ def _facts() -> dict[str, dict[str, Any]]:
             "features": _core.processor_features(),
             "kernel tables": _core.available_isas(),
             "in use": os.environ.get("KOE_ISA") or _core.available_isas()[-1],
+            "metal": gpu or f"none: {why_none}",
         },
         "model": {
             "file": str(report.model) if report.model else "not here yet",
@@ -104,6 +106,7 @@ def show_bench(config: Config, text: str | None, voice: str, n_runs: int, as_jso
     typer.echo(f"times real time  {result.times_real_time:.2f}")
     typer.echo(f"first audio      {result.first_audio_s:.3f} s")
     typer.echo(f"load             {result.load_s:.2f} s")
+    typer.echo(f"device           {result.device}")
     typer.echo(f"kernels          {result.isa}, {result.precision}, {result.threads} threads")
     typer.echo(f"peak memory      {peak}")
     for name, stage in result.stages.items():
