@@ -116,6 +116,7 @@ def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
         (["--language", "ja"], ["ja"]),
         (["--precision", "double"], ["double", "float32"]),
         (["--isa", "mmx"], ["mmx", "scalar"]),
+        *([] if sys.platform == "darwin" else [(["--device", "metal"], ["Metal needs an Apple GPU"])]),
         (["-o", "out.xyz"], ["out.xyz", "wav, flac"]),
         (["--model", "no-such-model.onnx"], ["no-such-model.onnx"]),
         (["--voices", "no-such-folder"], ["no-such-folder"]),
