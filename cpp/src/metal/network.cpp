@@ -218,7 +218,8 @@ AdainResidualLayers Network::adain_residual(const Bundle& bundle, const std::str
 SnakeResidualLayers Network::snake_residual(const Bundle& bundle, const std::string& name, std::uint32_t channels) {
   SnakeResidualLayers passes;
   for (std::size_t i = 0; i < passes.size(); ++i) {
-    const std::string n = std::string(1, '.') + std::to_string(i);
+    std::string n = std::to_string(i);
+    n.insert(n.begin(), '.');
     passes[i] = {.norm1 = norm(bundle, name + ".adain1" + n, channels),
                  .snake1 = snake(bundle, name + ".alpha1" + n, channels),
                  .conv1 = same_conv(bundle, name + ".convs1" + n, kDilations[i], channels),

@@ -75,7 +75,6 @@ using std::rint;
 using std::sin;
 using std::sqrt;
 using std::tanh;
-inline float clamp(float x, float low, float high) { return min(max(x, low), high); }
 inline uint mulhi(uint a, uint b) { return static_cast<uint>((std::uint64_t{a} * b) >> 32); }
 
 template <class T>

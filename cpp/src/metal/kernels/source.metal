@@ -7,7 +7,7 @@
 #include "arguments.hpp"
 #include "compat.hpp"
 
-// sin(2πx) for |x| ≤ ½: folded to |x| ≤ ¼, then a minimax polynomial in half turns.
+// sin(2πx) for |x| ≤ ¾: folded to |x| ≤ ¼, then a minimax polynomial in half turns.
 inline float sin_turns(float x) {
   const float folded = x > 0.25f ? 0.5f - x : x < -0.25f ? -0.5f - x : x;
   const float r = 2.0f * folded;
@@ -16,14 +16,15 @@ inline float sin_turns(float x) {
   return p * r;
 }
 
-// The sine of a phase in radians, |phase| < 2²⁴.
+// The sine of a phase in radians, |phase| < 2²⁴. The number of turns is off by some hundredths there, so that what is left
+// may be a little more than half a turn.
 inline float sin_wrapped(float phase) {
   const float turns_per_radian = 0.15915494f;
   const float n = rint(phase * turns_per_radian);
   float r = fma(-n, 6.28318548f, phase);
   r = fma(-n, -1.74845553e-07f, r);
   r = fma(-n, -6.86049804e-15f, r);
-  return sin_turns(clamp(r * turns_per_radian, -0.5f, 0.5f));
+  return sin_turns(r * turns_per_radian);
 }
 
 struct Words {
