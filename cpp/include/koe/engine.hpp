@@ -37,6 +37,7 @@ struct EngineOptions {
   std::filesystem::path espeak_data;  ///< see EspeakOptions::data
   std::shared_ptr<const AcousticModel> acoustic_model;  ///< an app's own, in place of ONNX Runtime
   std::shared_ptr<const G2p> g2p;                       ///< an app's own, in place of espeak-ng
+  Device device = Device::kCpu;                         ///< of the vocoder; koe::Error kDevice where it isn't there
 };
 
 struct SpeechOptions {

@@ -46,6 +46,7 @@ koe_status status_of(koe::ErrorKind kind) noexcept {
     case koe::ErrorKind::kRuntime: return KOE_RUNTIME_FAILED;
     case koe::ErrorKind::kG2pNotFound: return KOE_G2P_NOT_FOUND;
     case koe::ErrorKind::kG2p: return KOE_G2P_FAILED;
+    case koe::ErrorKind::kDevice:  // of Metal, which this API does not offer
     case koe::ErrorKind::kOther: break;
   }
   return KOE_INTERNAL_ERROR;

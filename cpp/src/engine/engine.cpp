@@ -74,8 +74,9 @@ Tokenizer make_tokenizer(const Bundle& bundle) {
 
 Vocoder open_vocoder(const Bundle& bundle, const EngineOptions& options) {
   try {
-    return Vocoder(bundle, {options.threads, options.isa, options.precision, options.noise_seed});
+    return Vocoder(bundle, {options.threads, options.isa, options.precision, options.noise_seed, options.device});
   } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kDevice) throw;
     // A precision that was asked for may lack kernels; otherwise it's the model that is wrong.
     const std::string message = std::string("the vocoder can't be set up: ") + error.what();
     if (options.precision != Precision::kAuto) throw std::invalid_argument(message);
