@@ -109,7 +109,7 @@ def test_auto_takes_what_the_table_calls_its_fastest(open_vocoder: Open, isa: st
 
 
 def test_an_unknown_precision_is_the_callers_mistake(bundle_path: Path) -> None:
-    with pytest.raises(ValueError, match="'float8' is none of auto, float32, bfloat16, int8"):
+    with pytest.raises(ValueError, match="'float8' is none of auto, float32, float16, bfloat16, int8"):
         _core.Vocoder(_core.Bundle(bundle_path), precision="float8")
     with pytest.raises(InvalidRequestError, match="precision = 'float8'"):
         koe.Config(precision="float8")
