@@ -17,7 +17,9 @@ import soundfile
 import koe
 
 LIMIT_S = 60
-COMMAND = [sys.executable, "-c", "from koe.cli import main; main()", "speak"]
+# A shell that starts its tests in the background has them ignore Ctrl-C; a terminal does not.
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+COMMAND = [sys.executable, "-c", f"{HEARS_CTRL_C}; from koe.cli import main; main()", "speak"]
 
 
 @contextmanager
