@@ -43,7 +43,9 @@ def functions(table: str) -> list[str]:
     """What a table must have."""
     # The scalar table, which the others are held against, has no minimal filtering.
     filters = [] if table == "scalar" else ["filter_in", "filter_out"]
-    return [f"{precision}.{part}" for precision in PRECISIONS[table] for part in ("stage", "conv")] + ["sums", *filters]
+    parts = {precision: ("stage", "conv", "expand") for precision in ("float32", "bfloat16")} | {"int8": ("stage", "conv")}
+    products = [f"{precision}.{part}" for precision in PRECISIONS[table] for part in parts[precision]]
+    return [*products, "sums", *filters]
 
 
 def pairs(tables: list[str]) -> list[tuple[str, str]]:

@@ -41,6 +41,7 @@ std::vector<Function> functions_of(const Table& table) {
     if (product(table, precision).conv == nullptr) return;
     functions.push_back({std::string(name) + ".stage", test_stage, precision});
     functions.push_back({std::string(name) + ".conv", test_conv, precision});
+    if (precision != Precision::int8) functions.push_back({std::string(name) + ".expand", test_expand, precision});
   };
   add(Precision::float32, "float32");
   add(Precision::bfloat16, "bfloat16");

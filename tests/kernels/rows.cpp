@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Staging and column sums. Staging without a normalisation must give the scalar table's very bytes, so that rounding (ties
+// Staging, expanding and column sums. Staging without a normalisation must give the scalar table's very bytes, so that rounding (ties
 // to even) and layout are the same; with one, what it stands for must lie as near the formula as the precision can say it.
 #include <cmath>
 #include <cstring>
@@ -224,6 +224,44 @@ std::size_t test_stage(const Run& run, Precision precision) {
   for (const std::size_t rows : {1u, 2u, 3u, 4u, 6u, 7u, 8u, 9u, 10u, 11u, 12u, 13u, 239u, 240u, 241u}) add(rows, 48);
   for (std::size_t i = 0; i < cases.size(); ++i) run_case(run, precision, cases[i], i);
   return cases.size();
+}
+
+// Each value is (q − zero) · scale rounded once, and once more to bfloat16, so nothing is left to tolerate.
+std::size_t test_expand(const Run& run, Precision precision) {
+  const std::size_t bytes = precision == Precision::float32 ? 4 : 2;
+  std::size_t cases = 0;
+  for (const std::size_t values : {16u, 32u, 48u, 64u, 96u, 128u}) {
+    for (const std::size_t lines : {1u, 2u, 3u, 16u, 67u, 1728u}) {
+      set_case(std::string(run.table.name) + " expand, " + std::to_string(lines) + " lines, " + std::to_string(values) + " values");
+      Random random(run.seed + cases++);
+      const Guarded<std::int8_t> q(lines * values);
+      for (std::int8_t& value : q) value = static_cast<std::int8_t>(random.integer(-128, 127));
+      const Guarded<float> scale(values);
+      for (float& value : scale) value = random.uniform(0.0f, 0.1f);
+      const Guarded<float> zero(values);
+      for (float& value : zero) value = static_cast<float>(random.integer(-128, 127));
+      const Guarded<std::byte> out(lines * values * bytes);
+      product(run.table, precision).expand({
+          .q = q.data(), .lines = lines, .values = values, .scale = scale.data(), .zero = zero.data(), .out = out.data()});
+      q.check();
+      scale.check();
+      zero.check();
+      out.check();
+      for (std::size_t i = 0; i < q.size(); ++i) {
+        const float value = (static_cast<float>(q[i]) - zero[i % values]) * scale[i % values];
+        std::uint32_t bits;
+        std::memcpy(&bits, &value, sizeof bits);
+        if (precision == Precision::bfloat16) bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+        std::uint32_t got = 0;
+        std::memcpy(&got, &out[i * bytes], bytes);
+        if (got != bits) {
+          throw Failure("line " + std::to_string(i / values) + ", value " + std::to_string(i % values) + " has the bits " +
+                        std::to_string(got) + ", not " + std::to_string(bits) + ", those of " + std::to_string(value));
+        }
+      }
+    }
+  }
+  return cases;
 }
 
 std::size_t test_sums(const Run& run) {

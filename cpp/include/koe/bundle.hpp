@@ -91,6 +91,14 @@ class KOE_API Bundle {
   /// there are not so many.
   void dequantize_rows(std::string_view name, std::size_t first, std::span<float> out) const;
 
+  /// How an int8 tensor's rows of the first axis stand for numbers: (w - zero_point) * scale, one pair a row. Throws
+  /// koe::Error as `dequantized` does, and if the tensor is not int8.
+  struct Quantization {
+    std::vector<float> scale;
+    std::vector<std::int8_t> zero_point;
+  };
+  Quantization quantization(std::string_view name) const;
+
   /// The serialised ONNX graph of the acoustic model (tensor `acoustic.onnx`). Throws koe::Error if there is none.
   std::span<const std::byte> acoustic_model() const;
 

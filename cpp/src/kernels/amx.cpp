@@ -207,8 +207,8 @@ void conv_tiles(const ConvArgs& a) noexcept {
 
 constexpr Table kTable{
     .name = "amx",
-    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>},
-    .bfloat16 = {kBlock, kBlock, 0, stage<StoreBf16>, conv_tiles<false>},
+    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>, expand<StoreF32>},
+    .bfloat16 = {kBlock, kBlock, 0, stage<StoreBf16>, conv_tiles<false>, expand<StoreBf16>},
     .int8 = {kBlock, kBlock, 0, quantize<StoreI8>, conv_tiles<true>},
     .sums = sums,
     .filter_in = filter_in,

@@ -7,7 +7,7 @@ namespace {
 
 constexpr Table kTable{
     .name = "avx2",
-    .float32 = {6, 16, 0, stage<StoreF32>, conv<F32, 6, 2>},
+    .float32 = {6, 16, 0, stage<StoreF32>, conv<F32, 6, 2>, expand<StoreF32>},
     .bfloat16 = {},
     .int8 = {},
     .sums = sums,

@@ -13,6 +13,9 @@ struct V {
   using f32 = __m256;
   static constexpr std::size_t width = 8;
   static f32 load(const float* p) noexcept { return _mm256_load_ps(p); }
+  static f32 load_int8(const std::int8_t* p) noexcept {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
   static void store(float* p, f32 x) noexcept { _mm256_store_ps(p, x); }
   static f32 set1(float x) noexcept { return _mm256_set1_ps(x); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm256_fmadd_ps(a, b, c); }

@@ -12,6 +12,9 @@ struct V {
   using f32 = __m512;
   static constexpr std::size_t width = 16;
   static f32 load(const float* p) noexcept { return _mm512_load_ps(p); }
+  static f32 load_int8(const std::int8_t* p) noexcept {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(p))));
+  }
   static void store(float* p, f32 x) noexcept { _mm512_store_ps(p, x); }
   static f32 set1(float x) noexcept { return _mm512_set1_ps(x); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm512_fmadd_ps(a, b, c); }

@@ -42,7 +42,7 @@ struct U8 {
 
 constexpr Table kTable{
     .name = "avxvnni",
-    .float32 = {6, 16, 0, stage<StoreF32>, conv<F32, 6, 2>},
+    .float32 = {6, 16, 0, stage<StoreF32>, conv<F32, 6, 2>, expand<StoreF32>},
     .bfloat16 = {},
     .int8 = {6, 16, 128, quantize<StoreU8>, conv<U8, 6, 2>},
     .sums = sums,

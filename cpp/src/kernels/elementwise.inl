@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Staging (normalise, activate, convert) and column sums, written once over a vector type V that the including file
-// defines in its anonymous namespace: width, f32, load, store, set1, fma, add, mul, max, round, and one store a staged
-// precision. Four rows at a time share the loads of the channels' parameters.
+// defines in its anonymous namespace: width, f32, load, load_int8, store, set1, fma, add, mul, max, round, and one store a
+// staged precision. Four rows at a time share the loads of the channels' parameters.
 
 // sin(πr) on |r| ≤ ½ as r·P(r²), fitted for the smallest largest error: 5 terms reach float32's rounding, 3 terms 7e-5, far
 // below what bfloat16 resolves.
@@ -75,6 +75,18 @@ void stage(const StageArgs& a) noexcept {
     case Activation::none: return stage_rows<Store, Activation::none>(a);
     case Activation::leaky: return stage_rows<Store, Activation::leaky>(a);
     case Activation::snake: return stage_rows<Store, Activation::snake>(a);
+  }
+}
+
+// q − zero is exact, so a value is rounded where it is scaled, and nowhere else in float32.
+template <class Store>
+void expand(const ExpandArgs& a) noexcept {
+  const std::int8_t* q = a.q;
+  char* out = static_cast<char*>(a.out);
+  for (std::size_t line = 0; line < a.lines; ++line) {
+    for (std::size_t v = 0; v < a.values; v += V::width, q += V::width, out += V::width * Store::bytes) {
+      Store::store(out, V::mul(V::sub(V::load_int8(q), V::load(a.zero + v)), V::load(a.scale + v)));
+    }
   }
 }
 

@@ -37,6 +37,16 @@ struct StageArgs {
   float* row_scale;             ///< int8: [rows], written: value ≈ (q − zero)·row_scale
 };
 
+/// A panel of 8-bit weights on its way into a product: value = (q − zero) · scale, each line by its own places.
+struct ExpandArgs {
+  const std::int8_t* q;         ///< [lines][values], packed as the product's weights are
+  std::size_t lines;
+  std::size_t values;           ///< in a line: channels of the panel × values of a granule, a multiple of 16
+  const float* scale;           ///< [values]
+  const float* zero;            ///< [values]
+  void* out;                    ///< [lines][values] in the product's precision
+};
+
 /// One block of output rows: out = (Σ products · scales + bias + residual + accumulate) · gain.
 struct ConvArgs {
   const void* input;            ///< the staged row that tap 0 of output row 0 reads
@@ -69,6 +79,7 @@ struct Product {
   std::uint8_t zero;            ///< int8: what a staged 0 looks like
   void (*stage)(const StageArgs&) noexcept;
   void (*conv)(const ConvArgs&) noexcept;
+  void (*expand)(const ExpandArgs&) noexcept = nullptr;  ///< null for int8
 };
 
 /// Minimal filtering of a stride-1 convolution in float32: 6 output rows from as many products as there are input rows,

@@ -8,7 +8,7 @@ namespace {
 
 constexpr Table kTable{
     .name = "neon",
-    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>},
+    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>, expand<StoreF32>},
     .bfloat16 = {},
     .int8 = {},
     .sums = sums,

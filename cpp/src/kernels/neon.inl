@@ -12,6 +12,10 @@ struct V {
   using f32 = float32x4_t;
   static constexpr std::size_t width = 4;
   static f32 load(const float* p) noexcept { return vld1q_f32(p); }
+  static f32 load_int8(const std::int8_t* p) noexcept {
+    const int8x8_t bytes = vreinterpret_s8_s32(vld1_dup_s32(reinterpret_cast<const std::int32_t*>(p)));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
+  }
   static void store(float* p, f32 x) noexcept { vst1q_f32(p, x); }
   static f32 set1(float x) noexcept { return vdupq_n_f32(x); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return vfmaq_f32(c, a, b); }

@@ -35,6 +35,9 @@ struct V {
   using f32 = F4;
   static constexpr std::size_t width = 4;
   static f32 load(const float* p) noexcept { return f32{p[0], p[1], p[2], p[3]}; }
+  static f32 load_int8(const std::int8_t* p) noexcept {
+    return f32{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]), static_cast<float>(p[3])};
+  }
   static void store(float* p, f32 x) noexcept { std::memcpy(p, &x, sizeof x); }
   static f32 set1(float x) noexcept { return f32{x, x, x, x}; }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return a * b + c; }
@@ -154,8 +157,8 @@ struct I8 {
 
 constexpr Table kTable{
     .name = "scalar",
-    .float32 = {2, 16, 0, stage<StoreF32>, conv<F32, 2, 4>},
-    .bfloat16 = {2, 16, 0, stage<StoreBf16>, conv<Bf16, 2, 4>},
+    .float32 = {2, 16, 0, stage<StoreF32>, conv<F32, 2, 4>, expand<StoreF32>},
+    .bfloat16 = {2, 16, 0, stage<StoreBf16>, conv<Bf16, 2, 4>, expand<StoreBf16>},
     .int8 = {2, 16, 0, quantize<StoreI8>, conv<I8, 2, 4>},
     .sums = sums,
 };

@@ -201,22 +201,32 @@ void Bundle::dequantize_rows(std::string_view name, std::size_t first, std::span
     case DataType::kInt32: return copy(std::int32_t{}, [](std::int32_t x) { return static_cast<float>(x); });
     case DataType::kInt8: break;
   }
-  const std::string base(name);
-  const Tensor& scale_source = tensor(base + ".scale");
-  check_quantization(source, scale_source, DataType::kFloat32);
-  const auto scale = elements<float>(scale_source);
-  std::vector<std::int8_t> zero_point = {0};
-  if (const Tensor* zero_source = find(base + ".zero_point")) {
-    check_quantization(source, *zero_source, DataType::kInt8);
-    zero_point = elements<std::int8_t>(*zero_source);
-  }
+  const Quantization quantized = quantization(name);
   const auto* q = reinterpret_cast<const std::int8_t*>(source.data.data());
   for (std::size_t i = 0; i < out.size();) {
     const std::size_t row = (begin + i) / row_size;
-    const int zero = zero_point[zero_point.size() == 1 ? 0 : row];
-    const float step = scale[scale.size() == 1 ? 0 : row];
+    const int zero = quantized.zero_point[row];
+    const float step = quantized.scale[row];
     for (const std::size_t end = i + row_size; i < end; ++i) out[i] = static_cast<float>(q[begin + i] - zero) * step;
   }
+}
+
+Bundle::Quantization Bundle::quantization(std::string_view name) const {
+  const Tensor& source = tensor(name);
+  if (source.type != DataType::kInt8) throw Error("the bundle's tensor '" + source.name + "' is not int8");
+  const std::size_t n_rows = source.shape.empty() ? 1 : static_cast<std::size_t>(source.shape[0]);
+  const auto for_each_row = [&]<class T>(std::vector<T> values) {
+    if (values.size() == 1) values.assign(n_rows, values[0]);
+    return values;
+  };
+  const Tensor& scale = tensor(source.name + ".scale");
+  check_quantization(source, scale, DataType::kFloat32);
+  Quantization quantized{for_each_row(elements<float>(scale)), std::vector<std::int8_t>(n_rows, 0)};
+  if (const Tensor* zero_point = find(source.name + ".zero_point")) {
+    check_quantization(source, *zero_point, DataType::kInt8);
+    quantized.zero_point = for_each_row(elements<std::int8_t>(*zero_point));
+  }
+  return quantized;
 }
 
 std::span<const std::byte> Bundle::acoustic_model() const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "koe/error.hpp"
 
@@ -10,14 +11,15 @@ namespace koe::vocoder {
 namespace {
 
 // In sixteen sums, so that it vectorises without leave to reorder.
-float dot(const float* a, const float* b, std::size_t n) noexcept {
+template <class T>
+float dot(const T* a, const float* b, std::size_t n) noexcept {
   constexpr std::size_t kLanes = 16;
   float sums[kLanes] = {};
   std::size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    for (std::size_t k = 0; k < kLanes; ++k) sums[k] += a[i + k] * b[i + k];
+    for (std::size_t k = 0; k < kLanes; ++k) sums[k] += static_cast<float>(a[i + k]) * b[i + k];
   }
-  for (; i < n; ++i) sums[0] += a[i] * b[i];
+  for (; i < n; ++i) sums[0] += static_cast<float>(a[i]) * b[i];
   float sum = 0.0f;
   for (const float s : sums) sum += s;
   return sum;
@@ -58,7 +60,13 @@ AdaIn::AdaIn(const Bundle& bundle, const std::string& name, std::size_t channels
     throw Error("bundle tensor '" + name + ".fc.weight' does not map a style to 2 × " + std::to_string(channels) + " values");
   }
   style_size_ = static_cast<std::size_t>(fc.shape[1]);
-  weight_ = bundle.dequantized(fc.name);
+  if (fc.type == DataType::kInt8) {
+    const auto* q = reinterpret_cast<const std::int8_t*>(fc.data.data());
+    integers_.assign(q, q + fc.n_elements());
+    quantized_ = bundle.quantization(fc.name);
+  } else {
+    weight_ = bundle.dequantized(fc.name);
+  }
   const auto optional = [&](const std::string& tensor, float otherwise) {
     if (bundle.find(tensor) == nullptr) return std::vector<float>(channels, otherwise);
     std::vector<float> values = bundle.dequantized(tensor);
@@ -74,7 +82,15 @@ AdaIn::AdaIn(const Bundle& bundle, const std::string& name, std::size_t channels
 
 void AdaIn::fold(std::span<const float> style, const ChannelSums& sums, std::size_t n_rows, Affine& out) const {
   std::vector<float> h = bias_;
-  for (std::size_t o = 0; o < 2 * channels_; ++o) h[o] += dot(weight_.data() + o * style_size_, style.data(), style_size_);
+  if (integers_.empty()) {
+    for (std::size_t o = 0; o < h.size(); ++o) h[o] += dot(weight_.data() + o * style_size_, style.data(), style_size_);
+  } else {
+    const float sum = std::accumulate(style.begin(), style.end(), 0.0f);
+    for (std::size_t o = 0; o < h.size(); ++o) {
+      const float product = dot(integers_.data() + o * style_size_, style.data(), style_size_);
+      h[o] += (product - static_cast<float>(quantized_.zero_point[o]) * sum) * quantized_.scale[o];
+    }
+  }
   std::vector<double> mean;
   std::vector<double> inverse_deviation;
   sums.moments(n_rows, mean, inverse_deviation);

@@ -50,7 +50,10 @@ class AdaIn {
  private:
   std::size_t channels_;
   std::size_t style_size_;
-  std::vector<float> weight_;  // [2C][style]
+  // [2C][style]: an 8-bit source's weights as they are, or else floats.
+  std::vector<std::int8_t> integers_;
+  Bundle::Quantization quantized_;
+  std::vector<float> weight_;
   std::vector<float> bias_;
   std::vector<float> norm_weight_;
   std::vector<float> norm_bias_;

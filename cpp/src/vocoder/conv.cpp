@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <numbers>
+#include <utility>
 
 #include "koe/error.hpp"
 
@@ -97,27 +98,30 @@ Conv::Conv(const Bundle& bundle, const std::string& name, Machine& machine, Prec
            static_cast<std::size_t>(weight_tensor(bundle, name).shape[0]),
            static_cast<std::size_t>(weight_tensor(bundle, name).shape[1]),
            static_cast<std::size_t>(weight_tensor(bundle, name).shape[2])) {
-  const std::string weight = name + ".weight";
-  const std::vector<float> scale = bundle.find(weight + ".scale") != nullptr ? bundle.dequantized(weight + ".scale")
-                                                                             : std::vector<float>{};
-  const auto step = [&](std::size_t row) { return scale.empty() ? 0.0f : scale[scale.size() == 1 ? 0 : row]; };
+  const Tensor& weight = weight_tensor(bundle, name);
   const std::vector<float> bias = bias_of(bundle, name, out_);
+  Bundle::Quantization quantized;
+  if (weight.type == DataType::kInt8) quantized = bundle.quantization(weight.name);
+  if (shape_.compact && weight.type == DataType::kInt8 && precision != Precision::int8) {
+    pack_compact(machine.pool, {reinterpret_cast<const std::int8_t*>(weight.data.data()), weight.data.size()}, quantized, bias);
+    return;
+  }
   if (shape_.minimal && precision == Precision::float32 && machine.table.filter_in != nullptr && shape_.stride == 1) {
     filter_ = MinimalFilter::find(taps_);
   }
   if (filter_ == nullptr) {
-    const auto read = [&](std::size_t first, std::span<float> rows) { bundle.dequantize_rows(weight, first, rows); };
-    pack(machine.pool, {read, step}, bias);
+    const auto read = [&](std::size_t first, std::span<float> rows) { bundle.dequantize_rows(weight.name, first, rows); };
+    pack(machine.pool, read, quantized.scale, bias);
   } else {
     packed_taps_ = filter_->points();
     const auto read = [&](std::size_t first, std::span<float> rows) {
       std::vector<float> plain(rows.size() / packed_taps_ * taps_);
-      bundle.dequantize_rows(weight, first, plain);
+      bundle.dequantize_rows(weight.name, first, plain);
       for (std::size_t i = 0; i < plain.size() / taps_; ++i) {
         filter_->transform(plain.data() + i * taps_, rows.data() + i * packed_taps_);
       }
     };
-    pack(machine.pool, {read, step}, bias);
+    pack(machine.pool, read, quantized.scale, bias);
   }
 }
 
@@ -147,89 +151,119 @@ Conv Conv::transposed(const Bundle& bundle, const std::string& name, Machine& ma
     }
   };
   Conv conv(vocoder::product(machine.table, precision), precision, {.padding = 1}, stride * out, in, 2);
-  conv.pack(machine.pool, {.read = read, .step = [](std::size_t) { return 0.0f; }}, biases);
+  conv.pack(machine.pool, read, {}, biases);
   return conv;
 }
 
-// Sixteen output channels at a time: a granule of each makes one line of the packed weights, so lines are written whole and
-// in order.
-template <Precision kPrecision>
-void Conv::pack_lanes(const Weights& weights, std::size_t first, std::vector<float>& rows) {
-  constexpr std::size_t kValues = 4 / (kPrecision == Precision::float32 ? 4 : kPrecision == Precision::bfloat16 ? 2 : 1);
-  using Value = std::conditional_t<kPrecision == Precision::float32, float,
-                                   std::conditional_t<kPrecision == Precision::bfloat16, std::uint16_t, std::int8_t>>;
+// Sixteen output channels at a time, of which n_rows are there: a granule of each makes one line of the packed weights, so
+// lines are written whole and in order. convert(o, raw) is a packed value; finish(tap) ends a tap.
+template <class Value, std::size_t kValues, class Raw, class Convert, class Finish>
+void Conv::pack_lanes(const Raw* rows, std::size_t n_rows, std::size_t first, Convert convert, Finish finish) {
+  constexpr std::size_t kGranule = kValues * sizeof(Value);
   const std::size_t row_size = in_ * packed_taps_;
-  const std::size_t n = std::min(kChannelStep, out_ - first);
-  weights.read(first, std::span(rows).first(n * row_size));
-  std::fill(rows.begin() + static_cast<std::ptrdiff_t>(n * row_size), rows.end(), 0.0f);
-
-  float to_int[kChannelStep] = {};
-  if constexpr (kPrecision == Precision::int8) {
-    for (std::size_t o = 0; o < n; ++o) {
-      float peak = 1e-20f;
-      for (std::size_t i = 0; i < row_size; ++i) peak = std::max(peak, std::abs(rows[o * row_size + i]));
-      // A source's own integers are taken as they are where they fit.
-      const float step = weights.step(first + o);
-      const float scale = step > 0.0f && peak < 127.5f * step ? step : peak / 127.0f;
-      weight_scale_.data()[first + o] = scale;
-      to_int[o] = 1.0f / scale;
-    }
-  }
   // A line lies in one panel, or in several where these are narrower than it.
   const std::size_t part = std::min(product_->tile_channels, kChannelStep);
-  const auto place = [&](std::size_t channel, std::size_t granule) {
+  const auto place = [&](std::size_t channel, std::size_t line) {
     const std::size_t panel = channel / product_->tile_channels * product_->tile_channels;
     const std::size_t width = std::min(product_->tile_channels, padded_out_ - panel);
-    return weights_.data() + (panel * packed_taps_ * granules_ + granule * width + (channel - panel)) * 4;
+    return weights_.data() + (panel * packed_taps_ * granules_ + line * width + (channel - panel)) * kGranule;
   };
   for (std::size_t tap = 0; tap < packed_taps_; ++tap) {
-    std::int32_t sums[kChannelStep] = {};
     for (std::size_t g = 0; g < granules_; ++g) {
       alignas(64) Value line[kChannelStep * kValues] = {};
       for (std::size_t k = 0; k < kValues && g * kValues + k < in_; ++k) {
-        const float* w = rows.data() + (g * kValues + k) * packed_taps_ + tap;
-        for (std::size_t o = 0; o < kChannelStep; ++o) {
-          const float value = w[o * row_size];
-          if constexpr (kPrecision == Precision::float32) {
-            line[o] = value;
-          } else if constexpr (kPrecision == Precision::bfloat16) {
-            line[o * kValues + k] = to_bfloat16(value);
-          } else {
-            const auto q = static_cast<std::int8_t>(nearest(value * to_int[o]));
-            line[o * kValues + k] = q;
-            sums[o] += q;
-          }
-        }
+        const Raw* w = rows + (g * kValues + k) * packed_taps_ + tap;
+        for (std::size_t o = 0; o < n_rows; ++o) line[o * kValues + k] = convert(o, w[o * row_size]);
       }
       for (std::size_t o = 0; o < kChannelStep; o += part) {
-        std::memcpy(place(first + o, tap * granules_ + g), line + o * kValues, part * 4);
+        std::memcpy(place(first + o, tap * granules_ + g), line + o * kValues, part * kGranule);
       }
     }
-    if constexpr (kPrecision == Precision::int8) {
-      for (std::size_t o = 0; o < kChannelStep; ++o) {
-        weight_sum_.data()[tap * padded_out_ + first + o] = product_->zero * sums[o];
-      }
-    }
+    finish(tap);
   }
 }
 
-void Conv::pack(ThreadPool& pool, const Weights& weights, std::span<const float> bias) {
-  weights_.reserve(padded_out_ * packed_taps_ * granules_ * 4);
+void Conv::pack_float32(const float* rows, std::size_t n_rows, std::size_t first) {
+  pack_lanes<float, 1>(rows, n_rows, first, [](std::size_t, float x) { return x; }, [](std::size_t) {});
+}
+
+void Conv::pack_bfloat16(const float* rows, std::size_t n_rows, std::size_t first) {
+  pack_lanes<std::uint16_t, 2>(rows, n_rows, first, [](std::size_t, float x) { return to_bfloat16(x); }, [](std::size_t) {});
+}
+
+void Conv::pack_int8(const float* rows, std::size_t n_rows, std::size_t first, std::span<const float> steps) {
+  const std::size_t row_size = in_ * packed_taps_;
+  float to_int[kChannelStep] = {};
+  for (std::size_t o = 0; o < n_rows; ++o) {
+    float peak = 1e-20f;
+    for (std::size_t i = 0; i < row_size; ++i) peak = std::max(peak, std::abs(rows[o * row_size + i]));
+    // A source's own integers are taken as they are where they fit.
+    const float step = steps.empty() ? 0.0f : steps[first + o];
+    const float scale = step > 0.0f && peak < 127.5f * step ? step : peak / 127.0f;
+    weight_scale_.data()[first + o] = scale;
+    to_int[o] = 1.0f / scale;
+  }
+  std::int32_t sums[kChannelStep] = {};
+  const auto convert = [&](std::size_t o, float x) {
+    const auto q = static_cast<std::int8_t>(nearest(x * to_int[o]));
+    sums[o] += q;
+    return q;
+  };
+  pack_lanes<std::int8_t, 4>(rows, n_rows, first, convert, [&](std::size_t tap) {
+    std::int32_t* out = weight_sum_.data() + tap * padded_out_ + first;
+    for (std::size_t o = 0; o < kChannelStep; ++o) out[o] = product_->zero * std::exchange(sums[o], 0);
+  });
+}
+
+void Conv::pack_bias(std::span<const float> bias) {
   float* b = bias_.reserve(padded_out_);
   std::fill(std::copy(bias.begin(), bias.end(), b), b + padded_out_, 0.0f);
+}
+
+void Conv::pack(ThreadPool& pool, const Read& read, std::span<const float> steps, std::span<const float> bias) {
+  weights_.reserve(padded_out_ * packed_taps_ * granule_bytes());
+  pack_bias(bias);
   if (precision_ == Precision::int8) {
     weight_scale_.reserve(padded_out_);
     weight_sum_.reserve(padded_out_ * packed_taps_);
     std::fill_n(weight_scale_.data(), padded_out_, 0.0f);
   }
-  std::vector<std::vector<float>> rows(pool.size(), std::vector<float>(kChannelStep * in_ * packed_taps_));
+  const std::size_t row_size = in_ * packed_taps_;
+  std::vector<std::vector<float>> buffers(pool.size(), std::vector<float>(kChannelStep * row_size));
   pool.run(padded_out_ / kChannelStep, [&](std::size_t task, std::size_t worker) {
     const std::size_t first = task * kChannelStep;
+    const std::size_t n_rows = std::min(kChannelStep, out_ - first);
+    float* rows = buffers[worker].data();
+    read(first, {rows, n_rows * row_size});
     switch (precision_) {
-      case Precision::float32: return pack_lanes<Precision::float32>(weights, first, rows[worker]);
-      case Precision::bfloat16: return pack_lanes<Precision::bfloat16>(weights, first, rows[worker]);
-      case Precision::int8: return pack_lanes<Precision::int8>(weights, first, rows[worker]);
+      case Precision::float32: return pack_float32(rows, n_rows, first);
+      case Precision::bfloat16: return pack_bfloat16(rows, n_rows, first);
+      case Precision::int8: return pack_int8(rows, n_rows, first, steps);
     }
+  });
+}
+
+// What lies between the rows' ends and whole vectors meets staged zeros, or is scaled by zero.
+void Conv::pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, const Bundle::Quantization& quantized,
+                        std::span<const float> bias) {
+  const std::size_t values = values_in_granule(precision_);
+  weights_.reserve(padded_out_ * packed_taps_ * granules_ * values);
+  pack_bias(bias);
+  float* scale = expanded_scale_.reserve(padded_out_ * values);
+  float* zero = expanded_zero_.reserve(padded_out_ * values);
+  for (std::size_t i = 0; i < padded_out_ * values; ++i) {
+    const std::size_t channel = i / values;
+    scale[i] = channel < out_ ? quantized.scale[channel] : 0.0f;
+    zero[i] = channel < out_ ? static_cast<float>(quantized.zero_point[channel]) : 0.0f;
+  }
+  pool.run(padded_out_ / kChannelStep, [&](std::size_t task, std::size_t) {
+    const std::size_t first = task * kChannelStep;
+    const std::size_t n_rows = std::min(kChannelStep, out_ - first);
+    const std::int8_t* rows = weights.data() + first * in_ * packed_taps_;
+    const auto convert = [](std::size_t, std::int8_t q) { return q; };
+    const auto finish = [](std::size_t) {};
+    if (values == 1) pack_lanes<std::int8_t, 1>(rows, n_rows, first, convert, finish);
+    else pack_lanes<std::int8_t, 2>(rows, n_rows, first, convert, finish);
   });
 }
 
@@ -275,10 +309,10 @@ void Conv::stage(Machine::Scratch& scratch, const Source& source, const Affine& 
   blank(before + inside, readable - before - inside);
 }
 
-void Conv::multiply(Machine::Scratch& scratch, const Target& target, const Block& block) const {
+kernels::ConvArgs Conv::arguments(const Machine::Scratch& scratch, const Target& target, const Block& block) const {
   const std::size_t at = block.first * target.out.stride + block.channel;
   const bool scaled = precision_ == Precision::int8;
-  product_->conv({
+  return {
       .input = scratch.staged.data(),
       .input_stride = granule_bytes(),
       .rows = block.rows,
@@ -299,7 +333,35 @@ void Conv::multiply(Machine::Scratch& scratch, const Target& target, const Block
       .out = target.out.data + at,
       .out_stride = target.out.stride,
       .sums = block.sums,
-  });
+  };
+}
+
+void Conv::multiply(Machine::Scratch& scratch, const Target& target, const Block& block) const {
+  product_->conv(arguments(scratch, target, block));
+}
+
+void Conv::multiply_compact(Machine::Scratch& scratch, const Target& target, const Block& block) const {
+  const std::size_t values = values_in_granule(precision_);
+  const std::size_t lines = taps_ * granules_;
+  const std::size_t end = block.channel + block.channels;
+  std::byte* panel = scratch.panel.reserve(lines * product_->tile_channels * 4);
+  for (std::size_t channel = block.channel; channel < end; channel += product_->tile_channels) {
+    Block part = block;
+    part.channel = channel;
+    part.channels = std::min(product_->tile_channels, end - channel);
+    if (block.sums != nullptr) part.sums = block.sums + (channel - block.channel);
+    product_->expand({
+        .q = reinterpret_cast<const std::int8_t*>(weights_.data()) + channel * lines * values,
+        .lines = lines,
+        .values = part.channels * values,
+        .scale = expanded_scale_.data() + channel * values,
+        .zero = expanded_zero_.data() + channel * values,
+        .out = panel,
+    });
+    kernels::ConvArgs args = arguments(scratch, target, part);
+    args.weights = panel;
+    product_->conv(args);
+  }
 }
 
 // The block's rows to the points, then for each panel of output channels a product a point and back to rows: a panel's
@@ -408,6 +470,8 @@ void Conv::run(Machine& machine, const Source& source, const Target& target) con
     stage(scratch, source, affine, block);
     if (filter_ != nullptr) {
       multiply_minimal(machine.table, scratch, target, block);
+    } else if (compact()) {
+      multiply_compact(scratch, target, block);
     } else {
       multiply(scratch, target, block);
     }

@@ -26,6 +26,7 @@ struct Machine {
   struct Scratch {
     Buffer<std::byte> staged;
     Buffer<float> row_scale;
+    Buffer<std::byte> panel;  // a panel of compact weights, expanded
     Buffer<float> points;    // minimal filtering: a block's inputs at the points
     Buffer<float> products;  // and one panel's products
   };
@@ -69,6 +70,9 @@ class Conv {
     std::size_t stride = 1;
     std::size_t padding = 0;  ///< zeros on either side, after the activation
     bool minimal = false;     ///< take minimal filtering where there is one: fewer products, more memory for weights
+    /// Keep an 8-bit source's weights as they are and expand a panel each time it is used: a quarter of float32's memory
+    /// for a little time, where there are many weights for few rows.
+    bool compact = false;
   };
 
   /// Reads `name`.weight [out, in, taps] and, if there is one, `name`.bias [out].
@@ -98,15 +102,18 @@ class Conv {
  private:
   Conv(const kernels::Product& product, kernels::Precision precision, Shape shape, std::size_t out, std::size_t in,
        std::size_t taps);
-  /// Where weights come from: `read` fills rows [first, first + n / row) of [out, in, taps]; `step`, where a row's weights are
-  /// integers times it, is a source that was 8-bit already.
-  struct Weights {
-    std::function<void(std::size_t first, std::span<float> rows)> read;
-    std::function<float(std::size_t row)> step;
-  };
-  void pack(ThreadPool& pool, const Weights& weights, std::span<const float> bias);
-  template <kernels::Precision kPrecision>
-  void pack_lanes(const Weights& weights, std::size_t first, std::vector<float>& rows);
+  /// Fills rows [first, first + n / row) of [out, in, packed taps].
+  using Read = std::function<void(std::size_t first, std::span<float> rows)>;
+  /// `steps`, one a row or none at all: the rows' weights are integers times these, from a source that was 8-bit already.
+  void pack(ThreadPool& pool, const Read& read, std::span<const float> steps, std::span<const float> bias);
+  void pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, const Bundle::Quantization& quantized,
+                    std::span<const float> bias);
+  void pack_bias(std::span<const float> bias);
+  template <class Value, std::size_t kValues, class Raw, class Convert, class Finish>
+  void pack_lanes(const Raw* rows, std::size_t n_rows, std::size_t first, Convert convert, Finish finish);
+  void pack_float32(const float* rows, std::size_t n_rows, std::size_t first);
+  void pack_bfloat16(const float* rows, std::size_t n_rows, std::size_t first);
+  void pack_int8(const float* rows, std::size_t n_rows, std::size_t first, std::span<const float> steps);
 
   /// One block's rows, and the output channels of one task.
   struct Block {
@@ -116,9 +123,13 @@ class Conv {
     std::size_t channels;
     float* sums;
   };
+  /// Bytes of a staged row, and of one output channel's weights for one tap.
   std::size_t granule_bytes() const noexcept { return granules_ * 4; }
+  bool compact() const noexcept { return expanded_scale_.data() != nullptr; }
+  kernels::ConvArgs arguments(const Machine::Scratch& scratch, const Target& target, const Block& block) const;
   void stage(Machine::Scratch& scratch, const Source& source, const Affine& affine, const Block& block) const;
   void multiply(Machine::Scratch& scratch, const Target& target, const Block& block) const;
+  void multiply_compact(Machine::Scratch& scratch, const Target& target, const Block& block) const;
   void multiply_minimal(const kernels::Table& table, Machine::Scratch& scratch, const Target& target,
                         const Block& block) const;
 
@@ -133,6 +144,8 @@ class Conv {
   std::size_t padded_out_;
   std::size_t granules_;
   Buffer<std::byte> weights_;
+  Buffer<float> expanded_scale_;  // compact: [padded_out_][values of a granule]
+  Buffer<float> expanded_zero_;
   Buffer<float> bias_;
   Buffer<float> weight_scale_;
   Buffer<std::int32_t> weight_sum_;

@@ -37,14 +37,14 @@ AdainResidual::AdainResidual(const Bundle& bundle, const std::string& name, Mach
                              std::size_t in_channels)
     : norm1_(bundle, name + ".norm1", in_channels),
       norm2_(bundle, name + ".norm2", static_cast<std::size_t>(bundle.tensor(name + ".conv1.weight").shape.at(0))),
-      conv1_(bundle, name + ".conv1", machine, for_concatenation(machine.table, precision), {.padding = 1}),
-      conv2_(bundle, name + ".conv2", machine, precision, {.padding = 1}) {
+      conv1_(bundle, name + ".conv1", machine, for_concatenation(machine.table, precision), {.padding = 1, .compact = true}),
+      conv2_(bundle, name + ".conv2", machine, precision, {.padding = 1, .compact = true}) {
   if (conv1_.in_channels() != in_channels || conv2_.in_channels() != conv1_.out_channels() ||
       conv2_.out_channels() != conv1_.out_channels()) {
     throw Error("bundle tensors '" + name + ".conv*.weight' don't fit one another");
   }
   if (bundle.find(name + ".conv1x1.weight") != nullptr) {
-    shortcut_.emplace(bundle, name + ".conv1x1", machine, kUnnormalised, Conv::Shape{});
+    shortcut_.emplace(bundle, name + ".conv1x1", machine, kUnnormalised, Conv::Shape{.compact = true});
   } else if (in_channels != out_channels()) {
     throw Error("bundle has no tensor '" + name + ".conv1x1.weight'");
   }
@@ -148,7 +148,7 @@ void Decoder::Curve::run(std::span<const float> curve, float* out, std::size_t s
 Decoder::Decoder(const Bundle& bundle, Machine& machine, Precision precision)
     : f0_(bundle, "F0_conv"),
       n_(bundle, "N_conv"),
-      asr_residual_(bundle, "asr_res.0", machine, precision, {}),
+      asr_residual_(bundle, "asr_res.0", machine, precision, {.compact = true}),
       in_channels_(asr_residual_.in_channels()),
       encode_(bundle, "encode", machine, kUnnormalised, in_channels_ + 2) {
   std::size_t width = encode_.out_channels();
