@@ -6,6 +6,7 @@
 
 #include "kernels/dispatch.hpp"
 #include "koe/error.hpp"
+#include "vocoder/arena.hpp"
 #include "vocoder/conv.hpp"
 #include "vocoder/decoder.hpp"
 #include "vocoder/generator.hpp"
@@ -83,34 +84,57 @@ class Cpu final : public Backend {
   }
 
   void synthesize(Floats asr, Floats f0, Floats n, Floats style, std::span<float> samples) override {
-    float* signal = signal_.reserve(samples.size());
+    const std::size_t frames = f0.size() / 2;
+    const std::size_t rows = samples.size() / kHop + 1;
+    const std::size_t last = Generator::kLevels - 1;
+    const std::size_t first_rows = generator_.out_rows(0, f0.size());
+    arena_.reserve(std::max({
+        decoder_.scratch_floats(frames),
+        samples.size(),
+        generator_.region_floats(0, f0.size()) + std::max(rows * kHarStride, f0.size() * decoder_.out_channels()),
+        generator_.region_floats(last, first_rows),
+    }));
+
+    float* signal = arena_.head(Arena::Region::hidden).take(1, samples.size()).data;
     source_.generate(machine_.pool, f0, noise_seed_, signal);
-    const Frames har = make_har({signal, samples.size()});
-    Frames x = decoder_.run(machine_, asr, f0, n, style);
+    const Frames har = arena_.tail(Arena::Region::state, rows, 2 * kBins, kHarStride);
+    stft(machine_.pool, signal, samples.size(), har);
+    Frames x = arena_.tail(Arena::Region::mean, f0.size(), decoder_.out_channels());
+    decoder_.run(machine_, asr, f0, n, style, x, arena_.head(Arena::Region::x));
     for (std::size_t level = 0; level < Generator::kLevels; ++level) {
-      x = generator_.run_level(machine_, level, x, har, style);
+      x = generator_.run_level(machine_, level, x, har, style, arena_);
     }
-    istft_of_log(machine_.pool, generator_.run_output(machine_, x), samples.data());
+    istft_of_log(machine_.pool, generator_.run_output(machine_, x, arena_), samples.data());
   }
 
   Array decode(Floats asr, Floats f0, Floats n, Floats style) override {
-    return to_array(decoder_.run(machine_, asr, f0, n, style));
+    arena_.reserve(std::max(decoder_.scratch_floats(f0.size() / 2), f0.size() * decoder_.out_channels()));
+    const Frames out = arena_.tail(Arena::Region::mean, f0.size(), decoder_.out_channels());
+    decoder_.run(machine_, asr, f0, n, style, out, arena_.head(Arena::Region::x));
+    return to_array(out);
   }
 
   void source(Floats f0, std::span<float> signal) override {
     source_.generate(machine_.pool, f0, noise_seed_, signal.data());
   }
 
-  Array source_spectrum(Floats signal) override { return to_array(make_har(signal)); }
+  Array source_spectrum(Floats signal) override {
+    const std::size_t rows = signal.size() / kHop + 1;
+    const Frames har{har_.reserve(rows * kHarStride), rows, 2 * kBins, kHarStride};
+    stft(machine_.pool, signal.data(), signal.size(), har);
+    return to_array(har);
+  }
 
   Array generator_level(std::size_t level, const Array& x, const Array& har, Floats style) override {
     const Frames in = to_frames(input_, x, kRowStep);
-    const Frames source = to_frames(har_, har, 2 * kChannelStep);
-    return to_array(generator_.run_level(machine_, level, in, source, style));
+    const Frames source = to_frames(har_, har, kHarStride);
+    arena_.reserve(generator_.region_floats(level, x.columns));
+    return to_array(generator_.run_level(machine_, level, in, source, style, arena_));
   }
 
   Array spectrum(const Array& x) override {
-    const Frames out = generator_.run_output(machine_, to_frames(input_, x, kRowStep));
+    arena_.reserve(x.columns * kHarStride);
+    const Frames out = generator_.run_output(machine_, to_frames(input_, x, kRowStep), arena_);
     exponential_and_sine(machine_.pool, out);
     return to_array(out);
   }
@@ -120,13 +144,8 @@ class Cpu final : public Backend {
   }
 
  private:
-  Frames make_har(Floats signal) {
-    const std::size_t rows = signal.size() / kHop + 1;
-    const std::size_t stride = round_up(2 * kBins, 2 * kChannelStep);
-    const Frames f{har_.reserve(rows * stride), rows, 2 * kBins, stride};
-    stft(machine_.pool, signal.data(), signal.size(), f);
-    return f;
-  }
+  // Magnitudes and phases of 11 bins, and zeros up to whole granules in every precision.
+  static constexpr std::size_t kHarStride = round_up(2 * kBins, 2 * kChannelStep);
 
   Machine machine_;
   kernels::Precision precision_;
@@ -135,7 +154,8 @@ class Cpu final : public Backend {
   Generator generator_;
   HarmonicSource source_;
   std::size_t style_size_;
-  Buffer<float> signal_;
+  Arena arena_;
+  // Inputs of single stages.
   Buffer<float> har_;
   Buffer<float> input_;
 };

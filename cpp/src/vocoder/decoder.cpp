@@ -26,10 +26,7 @@ Precision for_concatenation(const kernels::Table& table, Precision precision) {
   return table.bfloat16.conv != nullptr ? Precision::bfloat16 : Precision::float32;
 }
 
-Frames frames(Buffer<float>& buffer, std::size_t rows, std::size_t channels) {
-  const std::size_t stride = round_up(channels, kRowStep);
-  return {buffer.reserve(rows * stride), rows, channels, stride};
-}
+std::size_t floats_of(std::size_t rows, std::size_t channels) noexcept { return rows * round_up(channels, kRowStep); }
 
 }  // namespace
 
@@ -63,9 +60,9 @@ AdainResidual::AdainResidual(const Bundle& bundle, const std::string& name, Mach
 
 // Depthwise transposed convolution, k 3, stride 2, padding 1, output padding 1: an even output row is the middle tap, an odd
 // one lies between two input rows.
-Frames AdainResidual::upsampled(Machine& machine, const Frames& x, const Affine& affine) {
-  const Frames y = frames(activated_, x.rows, x.channels);
-  const Frames out = frames(pooled_, 2 * x.rows, x.channels);
+Frames AdainResidual::upsampled(Machine& machine, const Frames& x, const Affine& affine, Carver& scratch) {
+  const Frames out = scratch.take(2 * x.rows, x.channels);
+  const Frames y = Carver(scratch).take(x.rows, x.channels);
   const std::size_t channels = x.channels;
   const float* w = pool_weight_.data();
   machine.table.float32.stage({.x = x.data,
@@ -99,21 +96,32 @@ Frames AdainResidual::upsampled(Machine& machine, const Frames& x, const Affine&
   return out;
 }
 
-void AdainResidual::run(Machine& machine, std::span<const float> style, const Frames& x, const Frames& out) {
-  const Frames hidden = frames(hidden_, out.rows, out_channels());
+std::size_t AdainResidual::scratch_floats(std::size_t rows) const noexcept {
+  const std::size_t out_rows = upsamples() ? 2 * rows : rows;
+  std::size_t floats = floats_of(out_rows, out_channels());
+  if (shortcut_) floats += floats_of(rows, out_channels());
+  if (upsamples()) {
+    floats += floats_of(out_rows, conv1_.in_channels()) +
+              std::max(floats_of(rows, conv1_.in_channels()), floats_of(out_rows, out_channels()));
+  }
+  return floats;
+}
+
+void AdainResidual::run(Machine& machine, std::span<const float> style, const Frames& x, const Frames& out, Carver scratch) {
+  const Frames hidden = scratch.take(out.rows, out_channels());
   Frames skip = x;
   if (shortcut_) {
-    skip = frames(skip_, x.rows, out_channels());
+    skip = scratch.take(x.rows, out_channels());
     shortcut_->run(machine, {.x = x}, {.out = skip});
   }
 
   sum_channels(machine, x, sums_);
   norm1_.fold(style, sums_, x.rows, affine_);
   if (upsamples()) {
-    const Frames pooled = upsampled(machine, x, affine_);
+    const Frames pooled = upsampled(machine, x, affine_, scratch);
     conv1_.run(machine, {.x = pooled}, {.out = hidden, .sums = &sums_});
-    // The shortcut doubles each row; the activations' buffer is free again.
-    const Frames doubled = frames(activated_, out.rows, out_channels());
+    // The shortcut doubles each row.
+    const Frames doubled = scratch.take(out.rows, out_channels());
     for (std::size_t r = 0; r < out.rows; ++r) std::copy_n(skip.row(r / 2), skip.stride, doubled.row(r));
     skip = doubled;
   } else {
@@ -164,15 +172,21 @@ Decoder::Decoder(const Bundle& bundle, Machine& machine, Precision precision)
   }
 }
 
-Frames Decoder::run(Machine& machine, std::span<const float> asr, std::span<const float> f0, std::span<const float> n,
-                    std::span<const float> style) {
+std::size_t Decoder::scratch_floats(std::size_t rows) const noexcept {
+  std::size_t block = encode_.scratch_floats(rows);
+  for (const AdainResidual& b : decode_) block = std::max(block, b.scratch_floats(rows));
+  return block + floats_of(rows, in_channels_ + 2) +
+         floats_of(rows, encode_.out_channels() + asr_residual_.out_channels() + 2);
+}
+
+void Decoder::run(Machine& machine, std::span<const float> asr, std::span<const float> f0, std::span<const float> n,
+                  std::span<const float> style, const Frames& out, Carver scratch) {
   const std::size_t rows = f0.size() / 2;
   const std::size_t width = encode_.out_channels();
   const std::size_t residual = asr_residual_.out_channels();
-  const Frames input = frames(input_, rows, in_channels_ + 2);
+  const Frames input = scratch.take(rows, in_channels_ + 2);
   // A block's features stand first in the row, then asr_res, F0 and N: the next block's input without a copy.
-  const Frames features = frames(features_, rows, width + residual + 2);
-  const Frames output = frames(output_, 2 * rows, out_channels());
+  const Frames features = scratch.take(rows, width + residual + 2);
 
   machine.pool.run((rows + 15) / 16, [&](std::size_t task, std::size_t) {
     for (std::size_t t = task * 16; t < std::min(rows, task * 16 + 16); ++t) {
@@ -191,12 +205,9 @@ Frames Decoder::run(Machine& machine, std::span<const float> asr, std::span<cons
   Frames asr_only = input;
   asr_only.channels = in_channels_;
   asr_residual_.run(machine, {.x = asr_only}, {.out = {features.data + width, rows, residual, features.stride}});
-  encode_.run(machine, style, input, {features.data, rows, width, features.stride});
-  for (AdainResidual& block : decode_) {
-    const Frames out = block.upsamples() ? output : Frames{features.data, rows, width, features.stride};
-    block.run(machine, style, features, out);
-  }
-  return output;
+  const Frames block_out{features.data, rows, width, features.stride};
+  encode_.run(machine, style, input, block_out, scratch);
+  for (AdainResidual& block : decode_) block.run(machine, style, features, block.upsamples() ? out : block_out, scratch);
 }
 
 }  // namespace koe::vocoder

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "koe/bundle.hpp"
+#include "vocoder/arena.hpp"
 #include "vocoder/conv.hpp"
 
 namespace koe::vocoder {
@@ -21,11 +22,13 @@ class AdainResidual {
   std::size_t out_channels() const noexcept { return conv2_.out_channels(); }
   bool upsamples() const noexcept { return !pool_weight_.empty(); }
 
-  /// out has as many rows as x, or twice as many. May write into x's own rows where it does not upsample.
-  void run(Machine& machine, std::span<const float> style, const Frames& x, const Frames& out);
+  /// out has as many rows as x, or twice as many. May write into x's own rows where it does not upsample. Takes
+  /// scratch_floats(x.rows) from `scratch`.
+  void run(Machine& machine, std::span<const float> style, const Frames& x, const Frames& out, Carver scratch);
+  std::size_t scratch_floats(std::size_t rows) const noexcept;
 
  private:
-  Frames upsampled(Machine& machine, const Frames& x, const Affine& affine);
+  Frames upsampled(Machine& machine, const Frames& x, const Affine& affine, Carver& scratch);
 
   AdaIn norm1_;
   AdaIn norm2_;
@@ -36,10 +39,6 @@ class AdainResidual {
   std::vector<float> pool_bias_;
   ChannelSums sums_;
   Affine affine_;
-  Buffer<float> hidden_;
-  Buffer<float> skip_;
-  Buffer<float> activated_;
-  Buffer<float> pooled_;
 };
 
 /// The blocks between the acoustic model and the generator: asr, F0 and N at 40 frames a second to features at 80.
@@ -50,9 +49,10 @@ class Decoder {
   std::size_t in_channels() const noexcept { return in_channels_; }
   std::size_t out_channels() const noexcept { return decode_.back().out_channels(); }
 
-  /// asr [in_channels, T] (channel-major), f0 and n [2T]; the result, [2T] rows, lives until the next call.
-  Frames run(Machine& machine, std::span<const float> asr, std::span<const float> f0, std::span<const float> n,
-             std::span<const float> style);
+  /// asr [in_channels, T] (channel-major), f0 and n [2T]; out has 2T rows. Takes scratch_floats(T) from `scratch`.
+  void run(Machine& machine, std::span<const float> asr, std::span<const float> f0, std::span<const float> n,
+           std::span<const float> style, const Frames& out, Carver scratch);
+  std::size_t scratch_floats(std::size_t rows) const noexcept;
 
  private:
   struct Curve {
@@ -68,9 +68,6 @@ class Decoder {
   std::size_t in_channels_;
   AdainResidual encode_;
   std::vector<AdainResidual> decode_;
-  Buffer<float> input_;
-  Buffer<float> features_;
-  Buffer<float> output_;
 };
 
 }  // namespace koe::vocoder

@@ -52,8 +52,7 @@ SnakeResidual::SnakeResidual(const Bundle& bundle, const std::string& name, Mach
 }
 
 void SnakeResidual::run(Machine& machine, std::span<const float> style, const Frames& x, const ChannelSums& x_sums,
-                        const Frames& state, Workspace& workspace, const Target* mean) const {
-  const Frames hidden{workspace.hidden.reserve(x.rows * x.stride), x.rows, x.channels, x.stride};
+                        const Frames& state, const Frames& hidden, Workspace& workspace, const Target* mean) const {
   ChannelSums& sums = workspace.sums;
   const ChannelSums* in_sums = &x_sums;
   Frames in = x;
@@ -105,19 +104,24 @@ Generator::Generator(const Bundle& bundle, Machine& machine, Precision precision
   }
 }
 
+// The polyphase product writes whole groups of `rate` rows, half a group more than there are at either end.
+std::size_t Generator::region_floats(std::size_t level, std::size_t rows) const noexcept {
+  return (out_rows(level, rows) + 2 * kRates[level]) * levels_[level].channels;
+}
+
 Frames Generator::run_level(Machine& machine, std::size_t level, const Frames& x, const Frames& har,
-                            std::span<const float> style) {
+                            std::span<const float> style, Arena& arena) {
   Level& l = levels_[level];
   const std::size_t rate = kRates[level];
   const std::size_t rows = out_rows(level, x.rows);
   const std::size_t stride = l.channels;
-  // The polyphase product writes whole groups of `rate` rows, half a group more than there are at either end.
-  const std::size_t slack = rate * stride;
-  const Frames sum{x_.reserve(rows * stride + 2 * slack) + slack, rows, l.channels, stride};
-  const Frames state{state_.reserve(rows * stride), rows, l.channels, stride};
+  Frames sum = arena.head(Arena::Region::x).take(rows + 2 * rate, stride);
+  sum.rows = rows;
+  sum.data += rate * stride;
+  const Frames hidden = arena.head(Arena::Region::hidden).take(rows, stride);
 
   l.noise.run(machine, {.x = har}, {.out = sum, .sums = &sums_});
-  l.noise_residual.run(machine, style, sum, sums_, sum, workspace_);
+  l.noise_residual.run(machine, style, sum, sums_, sum, hidden, workspace_);
 
   // On the last level the original pads one row on the left by reflection: row r holds output r − 1, row 0 output 1.
   const bool padded = level + 1 == kLevels;
@@ -136,20 +140,21 @@ Frames Generator::run_level(Machine& machine, std::size_t level, const Frames& x
   }
 
   sum_channels(machine, sum, sums_);
-  const Frames mean{mean_[level].reserve(rows * stride), rows, l.channels, stride};
+  // From here on neither x nor, on the last level, har are read again.
+  const Frames state = arena.head(Arena::Region::state).take(rows, stride);
+  const Frames mean = arena.head(Arena::Region::mean).take(rows, stride);
   for (std::size_t i = 0; i < l.residuals.size(); ++i) {
     const bool last = i + 1 == l.residuals.size();
     const Target target{.out = mean,
                         .accumulate = i == 0 ? nullptr : mean.data,
                         .gain = last ? 1.0f / static_cast<float>(l.residuals.size()) : 1.0f};
-    l.residuals[i].run(machine, style, sum, sums_, state, workspace_, &target);
+    l.residuals[i].run(machine, style, sum, sums_, state, hidden, workspace_, &target);
   }
   return mean;
 }
 
-Frames Generator::run_output(Machine& machine, const Frames& x) {
-  const std::size_t stride = round_up(2 * kBins, kChannelStep);
-  const Frames spectrum{spectrum_.reserve(x.rows * stride), x.rows, 2 * kBins, stride};
+Frames Generator::run_output(Machine& machine, const Frames& x, Arena& arena) {
+  const Frames spectrum = arena.head(Arena::Region::x).take(x.rows, 2 * kBins, kChannelStep);
   output_.run(machine, {.x = x, .activation = Activation::leaky, .slope = kOutputSlope}, {.out = spectrum});
   return spectrum;
 }

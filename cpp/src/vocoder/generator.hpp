@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "koe/bundle.hpp"
+#include "vocoder/arena.hpp"
 #include "vocoder/conv.hpp"
 
 namespace koe::vocoder {
@@ -16,9 +17,8 @@ namespace koe::vocoder {
 /// x += conv(snake(adain(conv(snake(adain(x)), dilation)))).
 class SnakeResidual {
  public:
-  /// Rows that the block's passes share.
+  /// What the block's passes share.
   struct Workspace {
-    Buffer<float> hidden;
     ChannelSums sums;
     Affine affine;
   };
@@ -26,10 +26,10 @@ class SnakeResidual {
   SnakeResidual(const Bundle& bundle, const std::string& name, Machine& machine, kernels::Precision precision,
                 std::size_t channels);
 
-  /// `state` becomes the block's output; `x` is its input (may be `state`), `x_sums` its sums. With a `mean` target, the last
-  /// pass writes there instead: out = (block + accumulate) · gain.
+  /// `state` becomes the block's output; `x` is its input (may be `state`), `x_sums` its sums; `hidden` is overwritten. With
+  /// a `mean` target, the last pass writes there instead: out = (block + accumulate) · gain.
   void run(Machine& machine, std::span<const float> style, const Frames& x, const ChannelSums& x_sums, const Frames& state,
-           Workspace& workspace, const Target* mean = nullptr) const;
+           const Frames& hidden, Workspace& workspace, const Target* mean = nullptr) const;
 
  private:
   struct Pass {
@@ -59,11 +59,14 @@ class Generator {
   }
 
   /// One level: x (its input before the LeakyReLU) and har (22 channels, 120 T + 1 rows) to the mean of its three residual
-  /// blocks. The result lives until the next call for the same level.
-  Frames run_level(Machine& machine, std::size_t level, const Frames& x, const Frames& har, std::span<const float> style);
+  /// blocks, in the head of the arena's mean. x may be there too, or in its tail, and har in the tail of the arena's state.
+  Frames run_level(Machine& machine, std::size_t level, const Frames& x, const Frames& har, std::span<const float> style,
+                   Arena& arena);
+  /// What run_level wants of each region for a level input of this many rows.
+  std::size_t region_floats(std::size_t level, std::size_t rows) const noexcept;
 
-  /// The output convolution: log-magnitudes 0–10 and phases before their sine 11–21. Lives until the next call.
-  Frames run_output(Machine& machine, const Frames& x);
+  /// The output convolution: log-magnitudes 0–10 and phases before their sine 11–21, in the head of the arena's x.
+  Frames run_output(Machine& machine, const Frames& x, Arena& arena);
 
  private:
   struct Level {
@@ -78,10 +81,6 @@ class Generator {
   Conv output_;
   SnakeResidual::Workspace workspace_;
   ChannelSums sums_;
-  Buffer<float> x_;
-  Buffer<float> state_;
-  std::array<Buffer<float>, kLevels> mean_;
-  Buffer<float> spectrum_;
 };
 
 }  // namespace koe::vocoder
