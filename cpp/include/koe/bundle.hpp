@@ -102,8 +102,9 @@ class KOE_API Bundle {
   /// The serialised ONNX graph of the acoustic model (tensor `acoustic.onnx`). Throws koe::Error if there is none.
   std::span<const std::byte> acoustic_model() const;
 
-  /// Takes the mapped file out of this process's resident memory, once those who read it have copies of their own. All views
-  /// stay valid: the system reads a page again when it is touched.
+  /// Takes the mapped file out of this process's resident memory, once those who read it have copies of their own, and gives
+  /// back what making them left unused in the C library's heap (glibc). All views stay valid: the system reads a page again
+  /// when it is touched.
   void release_pages() const noexcept;
 
  private:

@@ -146,7 +146,10 @@ struct Engine::Impl {
         opening(std::async(std::launch::async, [this] { return open_acoustic_model(); })),
         vocoder(open_vocoder(bundle, options)),
         acoustic_model(opening.get()),
-        opened_g2p(options.g2p) {}
+        opened_g2p(options.g2p) {
+    // Both have their own copies of the weights now.
+    bundle.release_pages();
+  }
 
   std::shared_ptr<const AcousticModel> open_acoustic_model() const {
     if (options.acoustic_model) return options.acoustic_model;

@@ -10,6 +10,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#if defined(__linux__)
+#include <malloc.h>
+#endif
+
 #include "koe/error.hpp"
 #include "model/gguf.hpp"
 #include "model/mapped_file.hpp"
@@ -236,6 +240,11 @@ std::span<const std::byte> Bundle::acoustic_model() const {
   return blob.data;
 }
 
-void Bundle::release_pages() const noexcept { contents_->file.release_pages(); }
+void Bundle::release_pages() const noexcept {
+  contents_->file.release_pages();
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
 
 }  // namespace koe
