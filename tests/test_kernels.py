@@ -43,7 +43,7 @@ def functions(table: str) -> list[str]:
     """What a table must have."""
     # The scalar table, which the others are held against, has no minimal filtering.
     filters = [] if table == "scalar" else ["filter_in", "filter_out"]
-    parts = {precision: ("stage", "conv", "expand") for precision in ("float32", "bfloat16")} | {"int8": ("stage", "conv")}
+    parts = {"float32": ("stage", "conv", "expand"), "bfloat16": ("stage", "conv", "expand"), "int8": ("stage", "conv")}
     products = [f"{precision}.{part}" for precision in PRECISIONS[table] for part in parts[precision]]
     return [*products, "sums", *filters]
 

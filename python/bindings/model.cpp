@@ -106,7 +106,7 @@ void bind_model(py::module_& m) {
           },
           "The acoustic model's serialised ONNX graph: a read-only view into the file.")
       .def("release_pages", &Bundle::release_pages, py::call_guard<py::gil_scoped_release>(),
-           "Takes the file out of resident memory until it is read again, and gives unused heap back; views stay valid.");
+           "Takes the file out of resident memory until it is read again, gives unused heap back; views stay valid.");
 }
 
 }  // namespace koe::bindings

@@ -184,7 +184,7 @@ class Bundle:
     def acoustic_model(self) -> NDArray[np.uint8]:
         """The acoustic model's serialised ONNX graph: a read-only view into the file."""
     def release_pages(self) -> None:
-        """Takes the file out of resident memory until it is read again, and gives unused heap back; views stay valid."""
+        """Takes the file out of resident memory until it is read again, gives unused heap back; views stay valid."""
 
 # --- vocoder ---
 
