@@ -22,7 +22,7 @@ constexpr Precision kUnnormalised = Precision::float32;
 
 // The first product of a block reads those features normalised; 8 bits a frame are too few for them (25 dB, with more 29).
 Precision for_concatenation(const kernels::Table& table, Precision precision) {
-  if (precision != Precision::int8) return precision;
+  if (precision != Precision::int8) return for_sensitive(table, precision);
   return table.bfloat16.conv != nullptr ? Precision::bfloat16 : Precision::float32;
 }
 

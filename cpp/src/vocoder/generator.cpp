@@ -83,7 +83,8 @@ Generator::Generator(const Bundle& bundle, Machine& machine, Precision precision
   if (output_.out_channels() != 2 * kBins) throw Error("bundle tensor 'generator.conv_post.weight' has not 22 outputs");
   for (std::size_t level = 0; level < kLevels; ++level) {
     const std::string n = std::to_string(level);
-    Conv up = Conv::transposed(bundle, "generator.ups." + n, machine, precision, kRates[level]);
+    Conv up = Conv::transposed(bundle, "generator.ups." + n, machine, for_sensitive(machine.table, precision),
+                               kRates[level]);
     const std::size_t channels = up.out_channels() / kRates[level];
     if (channels % kRowStep != 0) throw Error("the generator's layers are not whole multiples of 64 channels wide");
     // The source is at the output's rate: the first level strides over what the second upsamples by.
