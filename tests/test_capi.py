@@ -18,6 +18,7 @@ from koe import _core
 OK, STOPPED, INVALID_ARGUMENT, INVALID_STRUCT_SIZE, MODEL_NOT_FOUND, INVALID_MODEL = range(6)
 VOICE_NOT_FOUND, INVALID_VOICE, RUNTIME_NOT_FOUND, RUNTIME_VERSION, RUNTIME_FAILED = range(6, 11)
 G2P_NOT_FOUND, G2P_FAILED = 11, 12
+DEVICE_UNAVAILABLE = 16
 PHONEMES = "həlˈO wˈɜɹld".encode()
 
 
@@ -30,6 +31,7 @@ class Options(ctypes.Structure):
         ("voices", c_char_p),
         ("isa", c_char_p),
         ("precision", c_char_p),
+        ("device", c_char_p),
         ("threads", c_uint32),
         ("has_noise", c_int32),
         ("noise_seed", c_uint64),
@@ -142,7 +144,7 @@ def lib(installed_koe: Path, onnxruntime_library: Path, bundle_with_voices: Path
 
 def test_sizes_of_structures_are_frozen() -> None:
     # A change here is a change of the ABI: fields may only be added at the end, with the old size still known.
-    assert [ctypes.sizeof(kind) for kind in (Options, Request, Word, Speech)] == [88, 48, 56, 64]
+    assert [ctypes.sizeof(kind) for kind in (Options, Request, Word, Speech)] == [96, 48, 56, 64]
 
 
 def test_the_version_is_the_librarys(lib: Koe) -> None:
@@ -295,7 +297,7 @@ def test_null_pointers_are_refused(lib: Koe) -> None:
         library.koe_phonemize(lib.engine, b"a", None, None),
         library.koe_voices(lib.engine, None),
         library.koe_voices(None, byref(out)),
-        library.koe_options_init(None, c_size_t(88)),
+        library.koe_options_init(None, c_size_t(96)),
         library.koe_request_init(None, c_size_t(48)),
     ] == [INVALID_ARGUMENT] * 14
     assert "NULL" in lib.error()
@@ -309,11 +311,13 @@ def test_null_pointers_are_refused(lib: Koe) -> None:
         ({"threads": 5000}, INVALID_ARGUMENT, "1024"),
         ({"isa": b"neon9"}, INVALID_ARGUMENT, "no kernels 'neon9'"),
         ({"precision": b"int3"}, INVALID_ARGUMENT, "int3"),
+        ({"device": b"cuda"}, INVALID_ARGUMENT, "neither cpu nor metal"),
         ({"silence_s": -1.0}, INVALID_ARGUMENT, "silence_s"),
         ({"voices": b"/missing/voices"}, VOICE_NOT_FOUND, "/missing/voices"),
         ({"onnxruntime": b"/missing/ort.so"}, RUNTIME_NOT_FOUND, "KOE_ONNXRUNTIME"),
         ({"onnxruntime": _core.__file__.encode()}, RUNTIME_VERSION, "not ONNX Runtime"),
         ({"struct_size": 3}, INVALID_STRUCT_SIZE, "koe_options_init"),
+        *([({"device": b"metal"}, DEVICE_UNAVAILABLE, "Apple")] if sys.platform != "darwin" else []),
     ],
 )
 def test_wrong_options_have_their_status(

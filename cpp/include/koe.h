@@ -66,7 +66,8 @@ enum {
   KOE_G2P_FAILED = 12,         /**< espeak-ng failed, or has no phonemes for the language */
   KOE_CALLBACK_FAILED = 13,    /**< the callback threw a C++ exception */
   KOE_OUT_OF_MEMORY = 14,
-  KOE_INTERNAL_ERROR = 15      /**< a fault of koe's */
+  KOE_INTERNAL_ERROR = 15,     /**< a fault of koe's */
+  KOE_DEVICE_UNAVAILABLE = 16  /**< no Metal here, or the GPU failed */
 };
 
 /** An open model. Opaque. */
@@ -79,7 +80,8 @@ typedef struct koe_options {
   const char* espeak_data; /**< its folder espeak-ng-data; NULL takes KOE_ESPEAK_DATA, then the one beside the library */
   const char* voices;      /**< a folder, archive or file of voices, before the bundle's own; NULL for none */
   const char* isa;         /**< a kernel table, such as "avx2"; NULL for what KOE_ISA says, or else the fastest */
-  const char* precision;   /**< "auto", "float32", "bfloat16" or "int8"; NULL is "auto" */
+  const char* precision;   /**< "auto", "float32", "bfloat16" or "int8", or "float16" on a GPU; NULL is "auto" */
+  const char* device;      /**< of the vocoder: "cpu" or "metal", an Apple GPU; NULL is "cpu" */
   uint32_t threads;        /**< 0 for as many as the process may use */
   int32_t has_noise;       /**< whether the harmonic source has noise, as the original model; default 1 */
   uint64_t noise_seed;     /**< default 0 */

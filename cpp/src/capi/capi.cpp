@@ -46,7 +46,7 @@ koe_status status_of(koe::ErrorKind kind) noexcept {
     case koe::ErrorKind::kRuntime: return KOE_RUNTIME_FAILED;
     case koe::ErrorKind::kG2pNotFound: return KOE_G2P_NOT_FOUND;
     case koe::ErrorKind::kG2p: return KOE_G2P_FAILED;
-    case koe::ErrorKind::kDevice:  // of Metal, which this API does not offer
+    case koe::ErrorKind::kDevice: return KOE_DEVICE_UNAVAILABLE;
     case koe::ErrorKind::kOther: break;
   }
   return KOE_INTERNAL_ERROR;
@@ -149,6 +149,7 @@ koe::EngineOptions to_options(const koe_options& given) {
   options.threads = given.threads;
   if (given.isa) options.isa = given.isa;
   if (given.precision) options.precision = koe::parse_precision(given.precision);
+  if (given.device) options.device = koe::parse_device(given.device);
   options.noise_seed = given.has_noise ? std::optional(given.noise_seed) : std::nullopt;
   options.silence_s = given.silence_s;
   options.trim = given.trim != 0;
@@ -246,6 +247,7 @@ const char* koe_status_text(koe_status status) noexcept {
     case KOE_CALLBACK_FAILED: return "the callback threw an exception";
     case KOE_OUT_OF_MEMORY: return "out of memory";
     case KOE_INTERNAL_ERROR: return "internal error";
+    case KOE_DEVICE_UNAVAILABLE: return "device unavailable";
     default: return "unknown status";
   }
 }
