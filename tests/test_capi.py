@@ -31,13 +31,13 @@ class Options(ctypes.Structure):
         ("voices", c_char_p),
         ("isa", c_char_p),
         ("precision", c_char_p),
-        ("device", c_char_p),
         ("threads", c_uint32),
         ("has_noise", c_int32),
         ("noise_seed", c_uint64),
         ("silence_s", c_double),
         ("trim", c_int32),
         ("reserved", c_int32),
+        ("device", c_char_p),
     )
 
 
@@ -281,6 +281,24 @@ def test_a_newer_callers_structure_is_taken_where_its_new_fields_are_unset(lib: 
     assert lib.library.koe_version().decode() in lib.error()
 
 
+def test_an_older_callers_options_are_taken(lib: Koe, bundle_with_voices: Path) -> None:
+    class Older(ctypes.Structure):
+        _fields_ = Options._fields_[:-1]
+
+    class Placed(ctypes.Structure):
+        _fields_ = (("options", Older), ("behind", c_size_t))
+
+    assert ctypes.sizeof(Older) == 88
+    placed = Placed(behind=1)
+    older = placed.options
+    assert lib.library.koe_options_init(byref(older), c_size_t(88)) == OK
+    assert (older.struct_size, older.silence_s, placed.behind) == (88, 0.4, 1)
+    older.onnxruntime = lib.runtime
+    status, engine = lib.open(bundle_with_voices, older)
+    assert (status, lib.speak(lib.request(phonemes=PHONEMES), engine)[0]) == (OK, OK)
+    lib.library.koe_free(engine)
+
+
 def test_null_pointers_are_refused(lib: Koe) -> None:
     library, request, out = lib.library, byref(lib.request(phonemes=PHONEMES)), c_void_p()
     never = Callback(lambda piece, user_data: 1)
@@ -297,7 +315,7 @@ def test_null_pointers_are_refused(lib: Koe) -> None:
         library.koe_phonemize(lib.engine, b"a", None, None),
         library.koe_voices(lib.engine, None),
         library.koe_voices(None, byref(out)),
-        library.koe_options_init(None, c_size_t(96)),
+        library.koe_options_init(None, c_size_t(88)),
         library.koe_request_init(None, c_size_t(48)),
     ] == [INVALID_ARGUMENT] * 14
     assert "NULL" in lib.error()

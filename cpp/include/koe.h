@@ -81,13 +81,13 @@ typedef struct koe_options {
   const char* voices;      /**< a folder, archive or file of voices, before the bundle's own; NULL for none */
   const char* isa;         /**< a kernel table, such as "avx2"; NULL for what KOE_ISA says, or else the fastest */
   const char* precision;   /**< "auto", "float32", "bfloat16" or "int8", or "float16" on a GPU; NULL is "auto" */
-  const char* device;      /**< of the vocoder: "cpu" or "metal", an Apple GPU; NULL is "cpu" */
   uint32_t threads;        /**< 0 for as many as the process may use */
   int32_t has_noise;       /**< whether the harmonic source has noise, as the original model; default 1 */
   uint64_t noise_seed;     /**< default 0 */
   double silence_s;        /**< between chunks, 0 to 60; default 0.4 */
   int32_t trim;            /**< whether silence at the edges of each chunk is cut; default 1 */
   int32_t reserved;        /**< 0 */
+  const char* device;      /**< of the vocoder: "cpu" or "metal", an Apple GPU; NULL is "cpu" */
 } koe_options;
 
 typedef struct koe_request {

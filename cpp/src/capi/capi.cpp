@@ -21,8 +21,8 @@ struct koe_engine {
 
 namespace {
 
-// The sizes that released versions of koe.h have had; the last is today's.
-constexpr std::size_t kOptionsSizes[] = {sizeof(koe_options)};
+// The sizes that versions of koe.h have had; the last is today's.
+constexpr std::size_t kOptionsSizes[] = {offsetof(koe_options, device), sizeof(koe_options)};
 constexpr std::size_t kRequestSizes[] = {sizeof(koe_request)};
 
 thread_local std::string last_error;
@@ -93,14 +93,19 @@ std::filesystem::path to_path(const char* utf8) {
   return {std::u8string(bytes, bytes + std::strlen(utf8))};
 }
 
+/// Whether a structure of this size can be: of an earlier version, today's, or a later one.
+template <typename T, std::size_t N>
+bool is_size_of(std::size_t size, const std::size_t (&sizes)[N]) {
+  return size > sizeof(T) || std::find(sizes, sizes + N, size) != sizes + N;
+}
+
 /// A caller's structure as this library knows it: what an older header lacks is at its default, and what a newer one adds must
 /// be zero.
 template <typename T, std::size_t N>
 T read_struct(const T* given, T defaults, const std::size_t (&sizes)[N], const char* name) {
   const std::size_t size = given->struct_size;
-  const bool is_known = std::find(sizes, sizes + N, size) != sizes + N;
   const std::string what = std::string(name) + ".struct_size = " + std::to_string(size) + ": ";
-  if (!is_known && size < sizeof(T)) {
+  if (!is_size_of<T>(size, sizes)) {
     throw InvalidStructSize(what + "no version of koe.h has that; set it with " + name + "_init()");
   }
   if (size > sizeof(T)) {
@@ -132,14 +137,14 @@ koe_request default_request() {
   return request;
 }
 
-template <typename T>
-koe_status init_struct(T* out, std::size_t size, T defaults, const char* name) {
+template <typename T, std::size_t N>
+koe_status init_struct(T* out, std::size_t size, T defaults, const std::size_t (&sizes)[N], const char* name) {
   require(out, name);
-  if (size < sizeof(T)) {
+  if (!is_size_of<T>(size, sizes)) {
     throw InvalidStructSize(std::string(name) + "_init(): a size of " + std::to_string(size) + ", which no version of koe.h has");
   }
   std::memset(static_cast<void*>(out), 0, size);
-  std::memcpy(static_cast<void*>(out), &defaults, sizeof(T));
+  std::memcpy(static_cast<void*>(out), &defaults, std::min(size, sizeof(T)));
   out->struct_size = size;
   return KOE_OK;
 }
@@ -255,11 +260,11 @@ const char* koe_status_text(koe_status status) noexcept {
 const char* koe_last_error(void) noexcept { return last_error.c_str(); }
 
 koe_status koe_options_init(koe_options* options, size_t struct_size) noexcept {
-  return guarded([&] { return init_struct(options, struct_size, default_options(), "koe_options"); });
+  return guarded([&] { return init_struct(options, struct_size, default_options(), kOptionsSizes, "koe_options"); });
 }
 
 koe_status koe_request_init(koe_request* request, size_t struct_size) noexcept {
-  return guarded([&] { return init_struct(request, struct_size, default_request(), "koe_request"); });
+  return guarded([&] { return init_struct(request, struct_size, default_request(), kRequestSizes, "koe_request"); });
 }
 
 koe_status koe_open(const char* bundle, const koe_options* options, koe_engine** out) noexcept {
