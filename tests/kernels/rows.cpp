@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Staging, expanding and column sums. Staging without a normalisation must give the scalar table's very bytes, so that rounding (ties
-// to even) and layout are the same; with one, what it stands for must lie as near the formula as the precision can say it.
+// Staging, expanding and column sums. Staging without a normalisation must give the scalar table's very bytes, so that
+// rounding (ties to even) and layout are the same; with one, what it stands for must lie as near the formula as the precision
+// can say it.
 #include <cmath>
 #include <cstring>
 #include <numbers>

@@ -31,6 +31,9 @@ float nearest(float x) noexcept {
   return (x + kMagic) - kMagic;
 }
 
+// What most packing does at the end of a tap.
+void nothing(std::size_t) noexcept {}
+
 std::string describe(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (const std::int64_t n : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
@@ -187,14 +190,6 @@ void Conv::pack_lanes(const Raw* rows, std::size_t n_rows, std::size_t first, Co
   }
 }
 
-void Conv::pack_float32(const float* rows, std::size_t n_rows, std::size_t first) {
-  pack_lanes<float, 1>(rows, n_rows, first, [](std::size_t, float x) { return x; }, [](std::size_t) {});
-}
-
-void Conv::pack_bfloat16(const float* rows, std::size_t n_rows, std::size_t first) {
-  pack_lanes<std::uint16_t, 2>(rows, n_rows, first, [](std::size_t, float x) { return to_bfloat16(x); }, [](std::size_t) {});
-}
-
 void Conv::pack_int8(const float* rows, std::size_t n_rows, std::size_t first, std::span<const float> steps) {
   const std::size_t row_size = in_ * packed_taps_;
   float to_int[kChannelStep] = {};
@@ -240,8 +235,9 @@ void Conv::pack(ThreadPool& pool, const Read& read, std::span<const float> steps
     float* rows = buffers[worker].data();
     read(first, {rows, n_rows * row_size});
     switch (precision_) {
-      case Precision::float32: return pack_float32(rows, n_rows, first);
-      case Precision::bfloat16: return pack_bfloat16(rows, n_rows, first);
+      case Precision::float32: return pack_lanes<float, 1>(rows, n_rows, first, [](std::size_t, float x) { return x; }, nothing);
+      case Precision::bfloat16:
+        return pack_lanes<std::uint16_t, 2>(rows, n_rows, first, [](std::size_t, float x) { return to_bfloat16(x); }, nothing);
       case Precision::int8: return pack_int8(rows, n_rows, first, steps);
     }
   });
@@ -264,10 +260,9 @@ void Conv::pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, 
     const std::size_t first = task * kChannelStep;
     const std::size_t n_rows = std::min(kChannelStep, out_ - first);
     const std::int8_t* rows = weights.data() + first * in_ * packed_taps_;
-    const auto convert = [](std::size_t, std::int8_t q) { return q; };
-    const auto finish = [](std::size_t) {};
-    if (values == 1) pack_lanes<std::int8_t, 1>(rows, n_rows, first, convert, finish);
-    else pack_lanes<std::int8_t, 2>(rows, n_rows, first, convert, finish);
+    const auto as_it_is = [](std::size_t, std::int8_t q) { return q; };
+    if (values == 1) pack_lanes<std::int8_t, 1>(rows, n_rows, first, as_it_is, nothing);
+    else pack_lanes<std::int8_t, 2>(rows, n_rows, first, as_it_is, nothing);
   });
 }
 

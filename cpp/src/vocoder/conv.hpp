@@ -26,9 +26,9 @@ struct Machine {
   struct Scratch {
     Buffer<std::byte> staged;
     Buffer<float> row_scale;
-    Buffer<std::byte> panel;  // a panel of compact weights, expanded
-    Buffer<float> points;    // minimal filtering: a block's inputs at the points
-    Buffer<float> products;  // and one panel's products
+    Buffer<std::byte> panel;  // compact weights: a panel of them, expanded
+    Buffer<float> points;     // minimal filtering: a block's inputs at the points
+    Buffer<float> products;   // and one panel's products
   };
   std::vector<Scratch> scratch;
 };
@@ -116,8 +116,6 @@ class Conv {
   void pack_bias(std::span<const float> bias);
   template <class Value, std::size_t kValues, class Raw, class Convert, class Finish>
   void pack_lanes(const Raw* rows, std::size_t n_rows, std::size_t first, Convert convert, Finish finish);
-  void pack_float32(const float* rows, std::size_t n_rows, std::size_t first);
-  void pack_bfloat16(const float* rows, std::size_t n_rows, std::size_t first);
   void pack_int8(const float* rows, std::size_t n_rows, std::size_t first, std::span<const float> steps);
 
   /// One block's rows, and the output channels of one task.
@@ -128,7 +126,7 @@ class Conv {
     std::size_t channels;
     float* sums;
   };
-  /// Bytes of a staged row, and of one output channel's weights for one tap.
+  /// Bytes of a staged row, and of one output channel's weights for one tap as the product reads them.
   std::size_t granule_bytes() const noexcept { return granules_ * 4; }
   bool compact() const noexcept { return expanded_scale_.data() != nullptr; }
   kernels::ConvArgs arguments(const Machine::Scratch& scratch, const Target& target, const Block& block) const;

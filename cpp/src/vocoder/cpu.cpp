@@ -140,11 +140,11 @@ class Cpu final : public Backend {
   }
 
   void istft(const Array& spectrum, std::span<float> samples) override {
-    vocoder::istft(machine_.pool, to_frames(input_, spectrum, 2 * kChannelStep), samples.data());
+    vocoder::istft(machine_.pool, to_frames(input_, spectrum, kHarStride), samples.data());
   }
 
  private:
-  // Magnitudes and phases of 11 bins, and zeros up to whole granules in every precision.
+  // Magnitudes and phases of 11 bins, and zeros up to whole granules in every precision; the spectrum's rows are alike.
   static constexpr std::size_t kHarStride = round_up(2 * kBins, 2 * kChannelStep);
 
   Machine machine_;
