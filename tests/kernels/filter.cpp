@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two halves of minimal filtering against their formulas in double. Matrices and points are random: what the kernels
+// The parts of minimal filtering against their formulas in double. Matrices and points are random: what the kernels
 // compute is linear in them, and that the real ones make a convolution is the vocoder's to show.
 #include <cmath>
 #include <vector>
@@ -10,7 +10,7 @@
 namespace koe::kernel_tests {
 namespace {
 
-constexpr std::size_t kOut = 6;
+constexpr std::size_t kOut = 8;
 
 struct Case {
   int pairs;
@@ -21,7 +21,7 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const int pairs : {3, 5, 7}) {
+  for (const int pairs : {4, 6, 8}) {
     for (const std::size_t dilation : {1u, 3u, 5u}) {
       for (const std::size_t channels : {16u, 48u, 128u, 256u}) {
         for (const std::size_t groups : {1u, 2u, 5u}) all.push_back({pairs, dilation, groups, channels});
@@ -103,6 +103,54 @@ std::size_t test_filter_in(const Run& run) {
     for (std::size_t point = 0; point + 1 < points; ++point) {
       for (std::size_t i = tiles * c.channels; i < point_stride; ++i) {
         if (!std::isnan(out[point * point_stride + i])) throw Failure("wrote between the points");
+      }
+    }
+  }
+  return number;
+}
+
+std::size_t test_filter_weights(const Run& run) {
+  std::uint64_t number = 0;
+  for (const std::size_t pairs : {4u, 6u, 8u}) {
+    for (const std::size_t values : {16u, 32u, 48u, 64u}) {
+      for (const std::size_t lines : {1u, 16u, 67u}) {
+        set_case(std::string(run.table.name) + " filter_weights, " + std::to_string(pairs) + " pairs, " + std::to_string(lines) +
+                 " lines, " + std::to_string(values) + " values");
+        Random random(run.seed + number++);
+        const std::size_t points = 2 * pairs + 2;
+        const std::size_t taps = points + 1 - kOut;
+        const std::size_t tap_stride = lines * values + 32;
+        const Guarded<std::int8_t> q(taps * tap_stride - 32);
+        for (std::int8_t& x : q) x = static_cast<std::int8_t>(random.integer(-128, 127));
+        const Guarded<float> scale(values);
+        const Guarded<float> zero(values);
+        const Guarded<float> matrix(2 + pairs * taps);
+        for (float& x : scale) x = random.uniform(0.0f, 0.1f);
+        for (float& x : zero) x = static_cast<float>(random.integer(-128, 127));
+        fill(matrix, random);
+        const Guarded<float> out(points * lines * values);
+        run.table.filter_weights({.q = q.data(), .tap_stride = tap_stride, .lines = lines, .values = values, .scale = scale.data(),
+                                  .zero = zero.data(), .pairs = static_cast<int>(pairs), .matrix = matrix.data(),
+                                  .out = out.data()});
+        q.check();
+        for (const Guarded<float>* buffer : {&scale, &zero, &matrix, &out}) buffer->check();
+        for (std::size_t i = 0; i < lines * values; ++i) {
+          const std::size_t v = i % values;
+          for (std::size_t point = 0; point < points; ++point) {
+            Sum sum;
+            for (std::size_t tap = 0; tap < taps; ++tap) {
+              const double w = static_cast<double>(static_cast<float>(q[tap * tap_stride + i]) - zero[v]) * static_cast<double>(scale[v]);
+              if (point == 0 || point + 1 == points) {
+                if (tap == (point == 0 ? 0 : taps - 1)) sum.add(w * static_cast<double>(matrix[point == 0 ? 0 : 1]));
+              } else {
+                const double m = static_cast<double>(matrix[2 + (point - 1) / 2 * taps + tap]);
+                sum.add(w * m * (point % 2 == 0 && tap % 2 == 1 ? -1.0 : 1.0));
+              }
+            }
+            compare(static_cast<double>(out[point * lines * values + i]), sum, taps + 3,
+                    "point " + std::to_string(point) + " of line " + std::to_string(i / values) + ", value " + std::to_string(v));
+          }
+        }
       }
     }
   }

@@ -49,6 +49,7 @@ std::vector<Function> functions_of(const Table& table) {
   functions.push_back({"sums", [](const Run& run, Precision) { return test_sums(run); }, Precision::float32});
   if (table.filter_in != nullptr) {
     functions.push_back({"filter_in", [](const Run& run, Precision) { return test_filter_in(run); }, Precision::float32});
+    functions.push_back({"filter_weights", [](const Run& run, Precision) { return test_filter_weights(run); }, Precision::float32});
     functions.push_back({"filter_out", [](const Run& run, Precision) { return test_filter_out(run); }, Precision::float32});
   }
   return functions;

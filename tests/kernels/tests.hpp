@@ -23,6 +23,7 @@ std::size_t test_stage(const Run& run, kernels::Precision precision);
 std::size_t test_expand(const Run& run, kernels::Precision precision);
 std::size_t test_sums(const Run& run);
 std::size_t test_filter_in(const Run& run);
+std::size_t test_filter_weights(const Run& run);
 std::size_t test_filter_out(const Run& run);
 
 }  // namespace koe::kernel_tests

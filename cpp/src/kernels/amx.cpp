@@ -212,6 +212,7 @@ constexpr Table kTable{
     .int8 = {kBlock, kBlock, 0, quantize<StoreI8>, conv_tiles<true>},
     .sums = sums,
     .filter_in = filter_in,
+    .filter_weights = filter_weights,
     .filter_out = filter_out,
     .fastest = Precision::bfloat16,
 };

@@ -12,6 +12,7 @@ constexpr Table kTable{
     .int8 = {},
     .sums = sums,
     .filter_in = filter_in,
+    .filter_weights = filter_weights,
     .filter_out = filter_out,
 };
 

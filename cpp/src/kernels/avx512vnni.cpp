@@ -13,6 +13,7 @@ constexpr Table kTable{
     .int8 = {6, 64, 128, quantize<StoreU8>, conv<U8, 6, 4>},
     .sums = sums,
     .filter_in = filter_in,
+    .filter_weights = filter_weights,
     .filter_out = filter_out,
     .fastest = Precision::int8,
 };

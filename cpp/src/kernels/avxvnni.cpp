@@ -47,6 +47,7 @@ constexpr Table kTable{
     .int8 = {6, 16, 128, quantize<StoreU8>, conv<U8, 6, 2>},
     .sums = sums,
     .filter_in = filter_in,
+    .filter_weights = filter_weights,
     .filter_out = filter_out,
     .fastest = Precision::int8,
 };

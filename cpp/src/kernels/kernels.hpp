@@ -82,9 +82,9 @@ struct Product {
   void (*expand)(const ExpandArgs&) noexcept = nullptr;  ///< null for int8
 };
 
-/// Minimal filtering of a stride-1 convolution in float32: 6 output rows from as many products as there are input rows,
-/// 2·pairs + 2 of them, instead of 6 for each tap. Tile t covers the rows (t / dilation)·6·dilation + t % dilation +
-/// {0 … 5}·dilation. See vocoder/minimal_filter.hpp for the matrices; pairs is 3, 5 or 7.
+/// Minimal filtering of a stride-1 convolution in float32: 8 output rows from as many products as there are input rows,
+/// 2·pairs + 2 of them, instead of 8 for each tap. Tile t covers the rows (t / dilation)·8·dilation + t % dilation +
+/// {0 … 7}·dilation. See vocoder/minimal_filter.hpp for the matrices; pairs is 4, 6 or 8.
 struct FilterInArgs {
   const float* x;               ///< staged float32 rows; tap 0 of output row 0 reads the first
   std::size_t x_stride;         ///< floats from row to row
@@ -97,6 +97,19 @@ struct FilterInArgs {
   std::size_t point_stride;     ///< floats
 };
 
+/// A panel of 8-bit weights to its values at the points, for granules of one float32.
+struct FilterWeightsArgs {
+  const std::int8_t* q;         ///< tap t of line g at q + t·tap_stride + g·values, packed as the product's weights are
+  std::size_t tap_stride;
+  std::size_t lines;            ///< input channels
+  std::size_t values;           ///< channels of the panel, a multiple of 8, or of 16 where the product's panels are wider
+  const float* scale;           ///< [values]: a weight is (q − zero) · scale
+  const float* zero;            ///< [values]
+  int pairs;
+  const float* matrix;          ///< [2] what 0 has of the first tap and ∞ of the last, then for each pair [taps] of +a
+  float* out;                   ///< [points][lines][values]
+};
+
 struct FilterOutArgs {
   const float* products;        ///< point p of tile t at products + p·point_stride + t·product_stride
   std::size_t point_stride;     ///< floats
@@ -105,7 +118,7 @@ struct FilterOutArgs {
   std::size_t tiles;
   std::size_t channels;         ///< a multiple of 16
   int pairs;
-  const float* powers;          ///< [pairs][6]: 1, a, a², …, a⁵
+  const float* powers;          ///< [pairs][8]: 1, a, a², …, a⁷
   std::size_t rows;             ///< output rows of the block; what a tile has beyond them is left out
   const float* bias;            ///< this and what follows as in ConvArgs
   const float* residual;
@@ -124,8 +137,9 @@ struct Table {
   Product int8;                 ///< likewise
   /// Σ x and Σ x² of each channel over `rows`, added to sums [2][channels].
   void (*sums)(const float* x, std::size_t stride, std::size_t rows, std::size_t channels, float* sums) noexcept;
-  /// Both null where the plain product is the faster, or the reference.
+  /// All three null where the plain product is the faster, or the reference.
   void (*filter_in)(const FilterInArgs&) noexcept = nullptr;
+  void (*filter_weights)(const FilterWeightsArgs&) noexcept = nullptr;
   void (*filter_out)(const FilterOutArgs&) noexcept = nullptr;
   /// What `auto` means here: the fastest product, all of which keep the bounds on quality.
   Precision fastest = Precision::float32;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two elementwise halves of minimal filtering (Winograd 1980, as Toom–Cook): a tile of 6 output rows and its 2·pairs + 2
-// input rows become values at the points 0, ±a, ±b, …, ∞, where the convolution is a plain product for each point. A pair of
-// opposite points shares the even and the odd half of its sums.
+// The elementwise parts of minimal filtering (Winograd 1980, as Toom–Cook): a tile of 8 output rows and its 2·pairs + 2 input
+// rows become values at the points 0, ±a, ±b, …, ∞, as the taps do, where the convolution is a plain product for each point. A
+// pair of opposite points shares the even and the odd half of its sums.
 
-inline constexpr int kOut = 6;
+inline constexpr int kOut = 8;
 
 // Input row i of a tile is coefficient i: at 0 and ∞ the value is Σ z[k]·x[2k] and Σ z[k]·x[2k + 1], at ±a it is
 // Σ r[k]·x[2k + 2] ± a·Σ r[k]·x[2k + 1].
@@ -51,9 +51,54 @@ void filter_in_pairs(const FilterInArgs& a) noexcept {
 
 void filter_in(const FilterInArgs& a) noexcept {
   switch (a.pairs) {
-    case 3: return filter_in_pairs<3>(a);
-    case 5: return filter_in_pairs<5>(a);
-    case 7: return filter_in_pairs<7>(a);
+    case 4: return filter_in_pairs<4>(a);
+    case 6: return filter_in_pairs<6>(a);
+    case 8: return filter_in_pairs<8>(a);
+    default: return;
+  }
+}
+
+// Tap i is coefficient i, too: at 0 its value is the first tap, at ∞ the last, each times a number; at ±a it is
+// Σ m[2k]·w[2k] ± Σ m[2k + 1]·w[2k + 1].
+template <int kPairs>
+void filter_weights_pairs(const FilterWeightsArgs& a) noexcept {
+  constexpr int kTaps = 2 * kPairs + 3 - kOut;
+  const std::size_t point_stride = a.lines * a.values;
+  for (std::size_t line = 0; line < a.lines; ++line) {
+    for (std::size_t v = 0; v < a.values; v += V::width) {
+      const V::f32 zero = V::load(a.zero + v);
+      const V::f32 scale = V::load(a.scale + v);
+      const std::int8_t* q = a.q + line * a.values + v;
+      V::f32 w[kTaps];
+      KOE_UNROLL
+      for (int i = 0; i < kTaps; ++i) {
+        w[i] = V::mul(V::sub(V::load_int8(q + static_cast<std::size_t>(i) * a.tap_stride), zero), scale);
+      }
+      float* out = a.out + line * a.values + v;
+      V::store(out, V::mul(w[0], V::set1(a.matrix[0])));
+      V::store(out + (2 * kPairs + 1) * point_stride, V::mul(w[kTaps - 1], V::set1(a.matrix[1])));
+      const float* m = a.matrix + 2;
+      for (int pair = 0; pair < kPairs; ++pair, m += kTaps) {
+        V::f32 even = V::mul(w[0], V::set1(m[0]));
+        V::f32 odd = V::mul(w[1], V::set1(m[1]));
+        KOE_UNROLL
+        for (int i = 2; i < kTaps; i += 2) even = V::fma(w[i], V::set1(m[i]), even);
+        KOE_UNROLL
+        for (int i = 3; i < kTaps; i += 2) odd = V::fma(w[i], V::set1(m[i]), odd);
+        out += point_stride;
+        V::store(out, V::add(even, odd));
+        out += point_stride;
+        V::store(out, V::sub(even, odd));
+      }
+    }
+  }
+}
+
+void filter_weights(const FilterWeightsArgs& a) noexcept {
+  switch (a.pairs) {
+    case 4: return filter_weights_pairs<4>(a);
+    case 6: return filter_weights_pairs<6>(a);
+    case 8: return filter_weights_pairs<8>(a);
     default: return;
   }
 }

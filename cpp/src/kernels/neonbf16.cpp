@@ -102,6 +102,7 @@ constexpr Table kTable{
     .int8 = {10, 8, 0, quantize<StoreI8>, conv<I8, 10, 2>},
     .sums = sums,
     .filter_in = filter_in,
+    .filter_weights = filter_weights,
     .filter_out = filter_out,
     .fastest = Precision::bfloat16,
 };

@@ -25,6 +25,7 @@ constexpr Table kTable{
     .int8 = {5, 16, 0, quantize<StoreI8>, conv<I8, 5, 4>},
     .sums = sums,
     .filter_in = filter_in,
+    .filter_weights = filter_weights,
     .filter_out = filter_out,
     .fastest = Precision::int8,
 };

@@ -109,14 +109,14 @@ Conv::Conv(const Bundle& bundle, const std::string& name, Machine& machine, Prec
   const std::vector<float> bias = bias_of(bundle, name, out_);
   Bundle::Quantization quantized;
   if (weight.type == DataType::kInt8) quantized = bundle.quantization(weight.name);
-  if (shape_.compact && weight.type == DataType::kInt8 && precision != Precision::int8) {
-    pack_compact(machine.pool, {reinterpret_cast<const std::int8_t*>(weight.data.data()), weight.data.size()}, quantized, bias);
-    return;
-  }
-  if (shape_.minimal && precision == Precision::float32 && machine.table.filter_in != nullptr && shape_.stride == 1) {
+  const bool compact = shape_.compact && weight.type == DataType::kInt8 && precision != Precision::int8;
+  if ((shape_.minimal || compact) && precision == Precision::float32 && machine.table.filter_in != nullptr &&
+      shape_.stride == 1) {
     filter_ = MinimalFilter::find(taps_);
   }
-  if (filter_ == nullptr) {
+  if (compact) {
+    pack_compact(machine.pool, {reinterpret_cast<const std::int8_t*>(weight.data.data()), weight.data.size()}, quantized, bias);
+  } else if (filter_ == nullptr) {
     const auto read = [&](std::size_t first, std::span<float> rows) { bundle.dequantize_rows(weight.name, first, rows); };
     pack(machine.pool, read, quantized.scale, bias);
   } else {
@@ -363,6 +363,61 @@ void Conv::multiply_compact(Machine::Scratch& scratch, const Target& target, con
   }
 }
 
+// One panel's product at each point. Compact weights go to the points so many input channels at a time as leave room in L2.
+void Conv::multiply_points(const kernels::Table& table, Machine::Scratch& scratch, const Block& panel, std::size_t tiles) const {
+  constexpr std::size_t kPanelBytes = 256 << 10;
+  const std::size_t points = filter_->points();
+  const std::size_t fit = kPanelBytes / (points * panel.channels * sizeof(float)) / kChannelStep * kChannelStep;
+  const std::size_t step = compact() ? std::clamp(fit, kChannelStep, granules_) : granules_;
+  for (std::size_t first = 0; first < granules_; first += step) {
+    const std::size_t granules = std::min(step, granules_ - first);
+    const float* weights;
+    if (compact()) {
+      float* expanded = reinterpret_cast<float*>(scratch.panel.reserve(points * step * product_->tile_channels * sizeof(float)));
+      table.filter_weights({
+          .q = reinterpret_cast<const std::int8_t*>(weights_.data()) + panel.channel * taps_ * granules_ + first * panel.channels,
+          .tap_stride = granules_ * panel.channels,
+          .lines = granules,
+          .values = panel.channels,
+          .scale = expanded_scale_.data() + panel.channel,
+          .zero = expanded_zero_.data() + panel.channel,
+          .pairs = filter_->pairs(),
+          .matrix = filter_->tap_matrix(),
+          .out = expanded,
+      });
+      weights = expanded;
+    } else {
+      weights = reinterpret_cast<const float*>(weights_.data()) + panel.channel * points * granules_;
+    }
+    alignas(64) static constexpr float kNoBias[kRowStep] = {};
+    for (std::size_t p = 0; p < points; ++p) {
+      float* products = scratch.products.data() + p * tiles * panel.channels;
+      product_->conv({
+          .input = scratch.points.data() + p * tiles * granules_ + first,
+          .input_stride = granule_bytes(),
+          .rows = tiles,
+          .row_step = 1,
+          .taps = 1,
+          .dilation = 1,
+          .granules = granules,
+          .weights = weights + p * granules * panel.channels,
+          .channels = panel.channels,
+          .channel_stride = panel.channels,
+          .weight_scale = nullptr,
+          .weight_sum = nullptr,
+          .row_scale = nullptr,
+          .bias = kNoBias,
+          .residual = nullptr,
+          .accumulate = first > 0 ? products : nullptr,
+          .gain = 1.0f,
+          .out = products,
+          .out_stride = panel.channels,
+          .sums = nullptr,
+      });
+    }
+  }
+}
+
 // The block's rows to the points, then for each panel of output channels a product a point and back to rows: a panel's
 // products and the block's points share L2 with the panel's weights.
 void Conv::multiply_minimal(const kernels::Table& table, Machine::Scratch& scratch, const Target& target,
@@ -370,57 +425,33 @@ void Conv::multiply_minimal(const kernels::Table& table, Machine::Scratch& scrat
   const std::size_t group = MinimalFilter::kOut * shape_.dilation;
   const std::size_t tiles = (block.rows + group - 1) / group * shape_.dilation;
   const std::size_t points = filter_->points();
-  const std::size_t channels = granules_;
-  const std::size_t point_stride = tiles * channels;
-  float* values = scratch.points.reserve((points * tiles + product_->tile_rows) * channels);
+  const std::size_t width = product_->tile_channels;
+  float* values = scratch.points.reserve((points * tiles + product_->tile_rows) * granules_);
   table.filter_in({
       .x = reinterpret_cast<const float*>(scratch.staged.data()),
-      .x_stride = channels,
+      .x_stride = granules_,
       .dilation = shape_.dilation,
       .tiles = tiles,
-      .channels = channels,
+      .channels = granules_,
       .pairs = filter_->pairs(),
       .matrix = filter_->in_matrix(),
       .out = values,
-      .point_stride = point_stride,
+      .point_stride = tiles * granules_,
   });
-  const std::size_t width = product_->tile_channels;
-  float* products = scratch.products.reserve(points * tiles * width);
-  alignas(64) static constexpr float kNoBias[kRowStep] = {};
+  const float* products = scratch.products.reserve(points * tiles * width);
+  Block panel = block;
   for (std::size_t channel = block.channel; channel < block.channel + block.channels; channel += width) {
-    const std::size_t panel = std::min(width, padded_out_ - channel);
-    for (std::size_t p = 0; p < points; ++p) {
-      product_->conv({
-          .input = values + p * point_stride,
-          .input_stride = granule_bytes(),
-          .rows = tiles,
-          .row_step = 1,
-          .taps = 1,
-          .dilation = 1,
-          .granules = granules_,
-          .weights = weights_.data() + (channel * points + p * panel) * granule_bytes(),
-          .channels = panel,
-          .channel_stride = panel,
-          .weight_scale = nullptr,
-          .weight_sum = nullptr,
-          .row_scale = nullptr,
-          .bias = kNoBias,
-          .residual = nullptr,
-          .accumulate = nullptr,
-          .gain = 1.0f,
-          .out = products + p * tiles * panel,
-          .out_stride = panel,
-          .sums = nullptr,
-      });
-    }
+    panel.channel = channel;
+    panel.channels = std::min(width, padded_out_ - channel);
+    multiply_points(table, scratch, panel, tiles);
     const std::size_t at = block.first * target.out.stride + channel;
     table.filter_out({
         .products = products,
-        .point_stride = tiles * panel,
-        .product_stride = panel,
+        .point_stride = tiles * panel.channels,
+        .product_stride = panel.channels,
         .dilation = shape_.dilation,
         .tiles = tiles,
-        .channels = panel,
+        .channels = panel.channels,
         .pairs = filter_->pairs(),
         .powers = filter_->out_powers(),
         .rows = block.rows,

@@ -75,8 +75,8 @@ class Conv {
     std::size_t stride = 1;
     std::size_t padding = 0;  ///< zeros on either side, after the activation
     bool minimal = false;     ///< take minimal filtering where there is one: fewer products, more memory for weights
-    /// Keep an 8-bit source's weights as they are and expand a panel each time it is used: a quarter of float32's memory
-    /// for a little time, where there are many weights for few rows.
+    /// Keep an 8-bit source's weights as they are and expand a panel each time it is used, to minimal filtering's points
+    /// where there are some: a quarter of float32's memory, a tenth of the points', for a little time.
     bool compact = false;
   };
 
@@ -98,7 +98,7 @@ class Conv {
 
   /// Rows in a block: what a thread stages and multiplies at a time, and what a block of ChannelSums covers.
   /// Whole tiles of a minimal filter at every dilation.
-  static constexpr std::size_t kBlockRows = 180;
+  static constexpr std::size_t kBlockRows = 240;
   static std::size_t n_blocks(std::size_t rows) noexcept { return (rows + kBlockRows - 1) / kBlockRows; }
 
   /// target.out has out_rows(source.x.rows) rows; strides hold whole vectors. Padding channels of `out` become zero.
@@ -135,6 +135,7 @@ class Conv {
   void multiply_compact(Machine::Scratch& scratch, const Target& target, const Block& block) const;
   void multiply_minimal(const kernels::Table& table, Machine::Scratch& scratch, const Target& target,
                         const Block& block) const;
+  void multiply_points(const kernels::Table& table, Machine::Scratch& scratch, const Block& panel, std::size_t tiles) const;
 
   const kernels::Product* product_;
   const MinimalFilter* filter_ = nullptr;

@@ -24,10 +24,14 @@ std::size_t taps_of(const Bundle& bundle, const std::string& conv) {
   return static_cast<std::size_t>(weight.shape[2]);
 }
 
+// In float32 the convolutions of three taps stay compact: expanding their weights for each block costs a fiftieth of the time
+// and saves 18 MB. Those of seven would cost an eighth.
 Conv same_conv(const Bundle& bundle, const std::string& name, Machine& machine, Precision precision,
                std::size_t dilation, std::size_t channels) {
+  const std::size_t taps = taps_of(bundle, name);
   Conv conv(bundle, name, machine, precision,
-            {.dilation = dilation, .padding = (taps_of(bundle, name) - 1) * dilation / 2, .minimal = true});
+            {.dilation = dilation, .padding = (taps - 1) * dilation / 2, .minimal = true,
+             .compact = precision == Precision::float32 && taps == 3});
   if (conv.in_channels() != channels || conv.out_channels() != channels || conv.taps() % 2 == 0) {
     throw Error("bundle tensor '" + name + ".weight' does not map " + std::to_string(channels) + " channels to as many");
   }

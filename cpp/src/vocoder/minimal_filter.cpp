@@ -32,9 +32,9 @@ double balance(const std::vector<double>& row, double factor) {
 
 const MinimalFilter* MinimalFilter::find(std::size_t taps) {
   static const std::array<MinimalFilter, 3> filters{
-      MinimalFilter(3, {0.5, 1.0, 2.0}),
-      MinimalFilter(7, {0.375, 0.6875, 1.0, 1.5, 2.5}),
-      MinimalFilter(11, {0.28125, 0.4375, 0.75, 0.90625, 1.34375, 1.875, 2.9375}),
+      MinimalFilter(3, {0.375, 0.78125, 1.3125, 2.5}),
+      MinimalFilter(7, {0.25, 0.5625, 0.84375, 1.1875, 1.6875, 2.96875}),
+      MinimalFilter(11, {0.25, 0.4375, 0.71875, 0.875, 1.15625, 1.34375, 2.0625, 3.03125}),
   };
   for (const MinimalFilter& filter : filters) {
     if (filter.taps_ == taps) return &filter;
@@ -51,6 +51,7 @@ MinimalFilter::MinimalFilter(std::size_t taps, std::vector<double> pairs) : taps
   weights_.assign(points() * taps_, 0.0);
   weights_[0] = 1.0 / (all[0] * scale);
   weights_[points() * taps_ - 1] = 1.0 / scale;
+  tap_matrix_ = {static_cast<float>(weights_.front()), static_cast<float>(weights_.back())};
   for (std::size_t p = 0; p < n; ++p) {
     // At ±a: x · (x ± a) · R(x²), R over the other pairs. The product of the point's distances to the others is
     // ±a · ±2a · R(a²).
@@ -67,6 +68,7 @@ MinimalFilter::MinimalFilter(std::size_t taps, std::vector<double> pairs) : taps
       double* row = weights_.data() + (2 * p + (sign > 0.0 ? 1 : 2)) * taps_;
       double value = 1.0 / (2.0 * a * a * at_point * s);
       for (std::size_t i = 0; i < taps_; ++i, value *= sign * a) row[i] = value;
+      if (sign > 0.0) tap_matrix_.insert(tap_matrix_.end(), row, row + taps_);
     }
   }
 }
