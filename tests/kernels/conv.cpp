@@ -35,6 +35,7 @@ struct Case {
   bool sums = false;
   bool in_parts = false;      ///< the output channels in two calls, as when threads share a block
   bool wide_rows = false;     ///< staged rows with something between them
+  bool bare = false;          ///< float32: no bias, and so neither residual, gain nor sums
 };
 
 std::size_t values_in_granule(Precision precision) noexcept {
@@ -153,10 +154,10 @@ std::vector<float> formula(const Case& c, const Layer& layer, Precision precisio
       }
       const std::size_t at = t * layer.channels + o;
       if (precision == Precision::int8) total *= static_cast<double>(layer.weight_scale[o]);
-      total += static_cast<double>(layer.bias[o]);
+      if (!c.bare) total += static_cast<double>(layer.bias[o]);
       if (c.residual != Added::nothing) total += static_cast<double>(layer.residual[at]);
       if (c.accumulate != Added::nothing) total += static_cast<double>(layer.accumulate[at]);
-      out[at] = static_cast<float>(total * static_cast<double>(layer.gain));
+      out[at] = static_cast<float>(c.bare ? total : total * static_cast<double>(layer.gain));
     }
   }
   return out;
@@ -278,7 +279,7 @@ std::vector<float> run_kernel(const Case& c, const Layer& layer, const Product& 
         .weight_scale = precision == Precision::int8 ? weight_scale.data() + channel : nullptr,
         .weight_sum = precision == Precision::int8 ? weight_sum.data() + channel : nullptr,
         .row_scale = precision == Precision::int8 ? row_scale.data() : nullptr,
-        .bias = bias.data() + channel,
+        .bias = c.bare ? nullptr : bias.data() + channel,
         .residual = rows_of(c.residual, residual),
         .accumulate = rows_of(c.accumulate, accumulate),
         .gain = layer.gain,
@@ -339,7 +340,7 @@ std::string describe(const Case& c) {
          std::to_string(s.dilation) + ", step " + std::to_string(s.row_step) + ", " + std::to_string(s.rows) + " rows, " +
          kNumbers[static_cast<int>(c.numbers)] + " numbers, " + kAdded[static_cast<int>(c.residual)] + " residual, " +
          kAdded[static_cast<int>(c.accumulate)] + " accumulate" + (c.sums ? ", sums" : "") + (c.in_parts ? ", in parts" : "") +
-         (c.wide_rows ? ", wide rows" : "");
+         (c.wide_rows ? ", wide rows" : "") + (c.bare ? ", bare" : "");
 }
 
 void run_case(const Run& run, Precision precision, const Case& c, std::uint64_t number) {
@@ -422,6 +423,15 @@ std::size_t test_conv(const Run& run, Precision precision) {
       for (const bool sums : {false, true}) {
         cases.push_back({.shape = {32, 80, 3, 3, 1, 13}, .numbers = Numbers::whole, .residual = residual,
                          .accumulate = accumulate, .sums = sums});
+      }
+    }
+  }
+  if (precision == Precision::float32) {
+    for (const std::size_t rows : {1u, 5u, 6u, 7u, 30u, 31u}) {
+      for (const std::size_t out : {16u, 48u, 64u, 80u}) {
+        for (const Added accumulate : {Added::nothing, Added::separate, Added::in_place}) {
+          cases.push_back({.shape = {48, out, 1, 1, 1, rows}, .numbers = Numbers::whole, .accumulate = accumulate, .bare = true});
+        }
       }
     }
   }

@@ -50,6 +50,22 @@ KOE_INLINE void multiply_scaled(const char* x, std::size_t step, const char* w, 
   }
 }
 
+// A minimal filter's products, of which there are many with few operations each: nothing happens to them but a sum.
+template <int kRows, int kVectors>
+KOE_INLINE void store_products(const ConvArgs& a, std::size_t row, std::size_t channel, std::size_t rows,
+                           const V::f32 (&total)[kRows][kVectors]) noexcept {
+  KOE_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    if (static_cast<std::size_t>(r) >= rows) break;
+    const std::size_t at = (row + static_cast<std::size_t>(r)) * a.out_stride + channel;
+    KOE_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      const std::size_t c = at + static_cast<std::size_t>(v) * V::width;
+      V::store(a.out + c, a.accumulate ? V::add(total[r][v], V::load(a.accumulate + c)) : total[r][v]);
+    }
+  }
+}
+
 template <class Op, int kRows, int kVectors>
 void conv_tile(const ConvArgs& a, std::size_t row, std::size_t channel) noexcept {
   const char* in = static_cast<const char*>(a.input) + row * a.row_step * a.input_stride;
@@ -86,6 +102,9 @@ void conv_tile(const ConvArgs& a, std::size_t row, std::size_t channel) noexcept
   }
 
   const std::size_t rows = a.rows - row < kRows ? a.rows - row : kRows;
+  if constexpr (!Op::scaled) {
+    if (!a.bias) return store_products(a, row, channel, rows, total);
+  }
   const V::f32 gain = V::set1(a.gain);
   V::f32 sum[kVectors];
   V::f32 square[kVectors];

@@ -62,7 +62,7 @@ struct ConvArgs {
   const float* weight_scale;    ///< int8: [channels]
   const std::int32_t* weight_sum;  ///< int8: [taps][channel_stride], Σ of the weights over inputs, times `zero`
   const float* row_scale;       ///< int8: scale of the staged rows, in step with `input`
-  const float* bias;            ///< [channels]
+  const float* bias;            ///< [channels]; or null, float32 only: out = Σ products + accumulate, without all else
   const float* residual;        ///< in step with `out`, or null; may be `out` itself
   const float* accumulate;      ///< in step with `out`, or null; may be `out` itself
   float gain;

@@ -389,7 +389,6 @@ void Conv::multiply_points(const kernels::Table& table, Machine::Scratch& scratc
     } else {
       weights = reinterpret_cast<const float*>(weights_.data()) + panel.channel * points * granules_;
     }
-    alignas(64) static constexpr float kNoBias[kRowStep] = {};
     for (std::size_t p = 0; p < points; ++p) {
       float* products = scratch.products.data() + p * tiles * panel.channels;
       product_->conv({
@@ -406,7 +405,7 @@ void Conv::multiply_points(const kernels::Table& table, Machine::Scratch& scratc
           .weight_scale = nullptr,
           .weight_sum = nullptr,
           .row_scale = nullptr,
-          .bias = kNoBias,
+          .bias = nullptr,
           .residual = nullptr,
           .accumulate = first > 0 ? products : nullptr,
           .gain = 1.0f,
