@@ -21,8 +21,8 @@ ROOT = Path(__file__).parent.parent
 FLOAT32 = ("float32",)
 PRECISIONS = {
     "scalar": ("float32", "bfloat16", "int8"),
-    "avx2": FLOAT32,
-    "avxvnni": ("float32", "int8"),
+    "avx2": ("float32", "bfloat16", "int8"),
+    "avxvnni": ("float32", "bfloat16", "int8"),
     "avx512": FLOAT32,
     "avx512vnni": ("float32", "int8"),
     "avx512bf16": ("float32", "bfloat16", "int8"),

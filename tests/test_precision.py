@@ -115,11 +115,27 @@ def test_an_unknown_precision_is_the_callers_mistake(bundle_path: Path) -> None:
         koe.Config(precision="float8")
 
 
-@pytest.mark.parametrize("isa", [isa for isa in _core.available_isas() if isa in ("avx2", "avx512", "neon")])
-def test_a_precision_that_the_forced_isa_lacks_is_refused(bundle_path: Path, isa: str) -> None:
-    with pytest.raises(_core.Error, match=f"'{isa}' have no int8 product; take precision auto or float32"):
-        _core.Vocoder(_core.Bundle(bundle_path), isa=isa, precision="int8")
-    with koe.KokoroTTS(koe.Config(isa=isa, precision="bfloat16")) as tts, pytest.raises(InvalidRequestError, match=isa):
+LACKING = [
+    (isa, precision)
+    for isa, missing in {
+        **dict.fromkeys(FASTEST, ("float16",)),
+        **dict.fromkeys(("avx512", "neon"), ("float16", "bfloat16", "int8")),
+        **dict.fromkeys(("avx512vnni", "neondot"), ("float16", "bfloat16")),
+    }.items()
+    for precision in missing
+    if isa in _core.available_isas()
+]
+
+
+@pytest.mark.parametrize(("isa", "precision"), LACKING)
+def test_a_precision_that_the_forced_isa_lacks_is_refused(bundle_path: Path, isa: str, precision: str) -> None:
+    message = f"'{isa}' have no {precision} product; take precision auto or float32"
+    with pytest.raises(_core.Error, match=message):
+        _core.Vocoder(_core.Bundle(bundle_path), isa=isa, precision=precision)
+    with (
+        koe.KokoroTTS(koe.Config(isa=isa, precision=precision)) as tts,
+        pytest.raises(InvalidRequestError, match=message),
+    ):
         tts.initialize()
 
 

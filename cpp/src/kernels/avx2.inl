@@ -45,5 +45,37 @@ struct F32 {
   static V::f32 madd(V::f32 sum, in a, in b) noexcept { return _mm256_fmadd_ps(a, b, sum); }
 };
 
+// bfloat16 without instructions for it: a granule is two float32 that lack their lower halves. Half of float32's memory, and
+// no faster than its plain product.
+struct StoreBf16 {
+  static constexpr int terms = 3;
+  static constexpr std::size_t bytes = 2;
+  static void store(void* p, V::f32 x) noexcept {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    const __m256i high = _mm256_srli_epi32(rounded, 16);
+    _mm_store_si128(static_cast<__m128i*>(p), _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
+  }
+};
+
+struct Bf16 {
+  static constexpr bool scaled = false;
+  using sum = V::f32;
+  struct in {
+    __m256 first;
+    __m256 second;
+  };
+  static in split(__m256i granules) noexcept {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(granules, 16)),
+            _mm256_castsi256_ps(_mm256_and_si256(granules, _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
+  }
+  static in load(const char* p) noexcept { return split(_mm256_load_si256(reinterpret_cast<const __m256i*>(p))); }
+  static in broadcast(const char* p) noexcept { return split(_mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(p))); }
+  static V::f32 madd(V::f32 sum, in a, in b) noexcept {
+    return _mm256_fmadd_ps(a.second, b.second, _mm256_fmadd_ps(a.first, b.first, sum));
+  }
+};
+
 }  // namespace
 }  // namespace koe::kernels

@@ -43,7 +43,7 @@ struct U8 {
 constexpr Table kTable{
     .name = "avxvnni",
     .float32 = {6, 16, 0, stage<StoreF32>, conv<F32, 6, 2>, expand<StoreF32>},
-    .bfloat16 = {},
+    .bfloat16 = {4, 16, 0, stage<StoreBf16>, conv<Bf16, 4, 2>, expand<StoreBf16>},
     .int8 = {6, 16, 128, quantize<StoreU8>, conv<U8, 6, 2>},
     .sums = sums,
     .filter_in = filter_in,

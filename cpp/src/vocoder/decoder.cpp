@@ -22,8 +22,7 @@ constexpr Precision kUnnormalised = Precision::float32;
 
 // The first product of a block reads those features normalised; 8 bits a frame are too few for them (25 dB, with more 29).
 Precision for_concatenation(const kernels::Table& table, Precision precision) {
-  if (precision != Precision::int8) return for_sensitive(table, precision);
-  return table.bfloat16.conv != nullptr ? Precision::bfloat16 : Precision::float32;
+  return for_sensitive(table, precision == Precision::int8 ? Precision::bfloat16 : precision);
 }
 
 std::size_t floats_of(std::size_t rows, std::size_t channels) noexcept { return rows * round_up(channels, kRowStep); }
