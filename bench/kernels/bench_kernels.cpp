@@ -216,6 +216,115 @@ Step make_stage(const Product& product, Precision precision, Activation activati
   };
 }
 
+// What minimal filtering does with a block: 11 taps of 128 channels, a panel of output channels at a time.
+constexpr std::size_t kFilterTiles = kBlockRows / 8;
+constexpr int kFilterPairs = 8;
+constexpr std::size_t kFilterPoints = 2 * kFilterPairs + 2;
+constexpr std::size_t kFilterTaps = 11;
+constexpr std::size_t kFilterChannels = 128;
+
+Step make_filter_in(const Table& table) {
+  struct Buffers {
+    Aligned<float> x{kStreamBytes / sizeof(float)};
+    Aligned<float> matrix{(kFilterPairs + 1) * (kFilterPairs + 1)};
+    Aligned<float> out{kFilterPoints * kFilterTiles * kFilterChannels};
+    std::size_t at = 0;
+  };
+  auto b = std::make_shared<Buffers>();
+  scatter(b->x);
+  scatter(b->matrix);
+  return [b, &table] {
+    if (b->at + (kBlockRows + kFilterTaps) * kFilterChannels > b->x.size()) b->at = 0;
+    table.filter_in({.x = b->x.data() + b->at, .x_stride = kFilterChannels, .dilation = 1, .tiles = kFilterTiles,
+                     .channels = kFilterChannels, .pairs = kFilterPairs, .matrix = b->matrix.data(), .out = b->out.data(),
+                     .point_stride = kFilterTiles * kFilterChannels});
+    b->at += kBlockRows * kFilterChannels;
+    return static_cast<double>((kBlockRows * kFilterChannels + b->out.size()) * sizeof(float));
+  };
+}
+
+Step make_filter_weights(const Table& table) {
+  struct Buffers {
+    explicit Buffers(std::size_t values)
+        : q(kFilterTaps * kFilterChannels * values), scale(values), zero(values), out(kFilterPoints * kFilterChannels * values) {}
+    Aligned<std::int8_t> q;
+    Aligned<float> scale, zero;
+    Aligned<float> matrix{2 + kFilterPairs * kFilterTaps};
+    Aligned<float> out;
+  };
+  const std::size_t values = table.float32.tile_channels;
+  auto b = std::make_shared<Buffers>(values);
+  b->q.fill(3);
+  b->scale.fill(0.01f);
+  b->zero.fill(1.0f);
+  scatter(b->matrix);
+  return [b, &table, values] {
+    table.filter_weights({.q = b->q.data(), .tap_stride = kFilterChannels * values, .lines = kFilterChannels, .values = values,
+                          .scale = b->scale.data(), .zero = b->zero.data(), .pairs = kFilterPairs, .matrix = b->matrix.data(),
+                          .out = b->out.data()});
+    return static_cast<double>(b->q.size() + b->out.size() * sizeof(float));
+  };
+}
+
+// The products at one point, whose inputs and weights were in L2 at best.
+Step make_filter_products(const Product& product) {
+  struct Buffers {
+    explicit Buffers(std::size_t width)
+        : x((kFilterPoints * kFilterTiles + 16) * kFilterChannels), weights(kFilterPoints * kFilterChannels * width),
+          out(kFilterTiles * width) {}
+    Aligned<float> x, weights, out;
+    std::size_t point = 0;
+  };
+  const std::size_t width = product.tile_channels;
+  auto b = std::make_shared<Buffers>(width);
+  scatter(b->x);
+  scatter(b->weights);
+  return [b, &product, width] {
+    b->point = (b->point + 1) % kFilterPoints;
+    product.conv({.input = b->x.data() + b->point * kFilterTiles * kFilterChannels,
+                  .input_stride = kFilterChannels * sizeof(float),
+                  .rows = kFilterTiles,
+                  .row_step = 1,
+                  .taps = 1,
+                  .dilation = 1,
+                  .granules = kFilterChannels,
+                  .weights = b->weights.data() + b->point * kFilterChannels * width,
+                  .channels = width,
+                  .channel_stride = width,
+                  .weight_scale = nullptr,
+                  .weight_sum = nullptr,
+                  .row_scale = nullptr,
+                  .bias = nullptr,
+                  .residual = nullptr,
+                  .accumulate = nullptr,
+                  .gain = 1.0f,
+                  .out = b->out.data(),
+                  .out_stride = width,
+                  .sums = nullptr});
+    return 2.0 * static_cast<double>(kFilterTiles * kFilterChannels * width);
+  };
+}
+
+Step make_filter_out(const Table& table) {
+  struct Buffers {
+    explicit Buffers(std::size_t width)
+        : products(kFilterPoints * kFilterTiles * width), bias(width), out(kBlockRows * kFilterChannels), sums(2 * width) {}
+    Aligned<float> products, bias, out, sums;
+    Aligned<float> powers{kFilterPairs * 8};
+  };
+  const std::size_t width = table.float32.tile_channels;
+  auto b = std::make_shared<Buffers>(width);
+  for (const Aligned<float>* buffer : {&b->products, &b->bias, &b->out, &b->powers}) scatter(*buffer);
+  return [b, &table, width] {
+    b->sums.fill(0.0f);
+    table.filter_out({.products = b->products.data(), .point_stride = kFilterTiles * width, .product_stride = width, .dilation = 1,
+                      .tiles = kFilterTiles, .channels = width, .pairs = kFilterPairs, .powers = b->powers.data(),
+                      .rows = kBlockRows, .bias = b->bias.data(), .residual = b->out.data(), .accumulate = nullptr, .gain = 0.25f,
+                      .out = b->out.data(), .out_stride = kFilterChannels, .sums = b->sums.data(), .channel_stride = width});
+    return static_cast<double>((b->products.size() + 2 * kBlockRows * width) * sizeof(float));
+  };
+}
+
 Step make_sums(const Table& table) {
   constexpr std::size_t kChannels = 128;
   struct Buffers {
@@ -269,6 +378,16 @@ std::vector<Measured> measure_ceilings(const Options& options) {
   return measured;
 }
 
+/// The highest that a table has, with all below it; or null.
+const Measured* best_ceiling(const std::vector<Measured>& measured, Precision precision, std::size_t table) noexcept {
+  const Measured* best = nullptr;
+  for (const Measured& m : measured) {
+    const bool usable = m.ceiling->precision == precision && m.table <= table;
+    if (usable && (best == nullptr || m.per_second > best->per_second)) best = &m;
+  }
+  return best;
+}
+
 void print_row(const Table& table, const std::string& what, double per_second, const char* unit, const char* against,
                double ceiling) {
   if (ceiling > 0) {
@@ -285,11 +404,7 @@ void bench_table(const Options& options, std::size_t index, const std::vector<Me
   for (const Precision precision : {Precision::float32, Precision::bfloat16, Precision::int8}) {
     const Product& product = product_of(table, precision);
     if (product.conv == nullptr) continue;
-    const Measured* best = nullptr;
-    for (const Measured& m : measured) {
-      const bool usable = m.ceiling->precision == precision && m.table <= index;
-      if (usable && (best == nullptr || m.per_second > best->per_second)) best = &m;
-    }
+    const Measured* best = best_ceiling(measured, precision, index);
     for (const Shape& s : kShapes) {
       const double r = rate(options, [&] { return make_conv(product, precision, s); });
       print_row(table, std::string(name_of(precision)) + " conv " + std::to_string(s.in) + "→" + std::to_string(s.out) + ", k " +
@@ -300,6 +415,14 @@ void bench_table(const Options& options, std::size_t index, const std::vector<Me
       const double r = rate(options, [&] { return make_stage(product, precision, activation); });
       print_row(table, std::string(name_of(precision)) + " stage, " + name, r, "GB/s", "copy", copy);
     }
+  }
+  if (table.filter_in != nullptr) {
+    const Measured* best = best_ceiling(measured, Precision::float32, index);
+    print_row(table, "float32 filter, products at a point", rate(options, [&] { return make_filter_products(table.float32); }),
+              "GOP/s", best != nullptr ? best->ceiling->instruction : "", best != nullptr ? best->per_second : 0);
+    print_row(table, "float32 filter, inputs", rate(options, [&] { return make_filter_in(table); }), "GB/s", "copy", copy);
+    print_row(table, "float32 filter, 8-bit weights", rate(options, [&] { return make_filter_weights(table); }), "GB/s", "copy", copy);
+    print_row(table, "float32 filter, outputs", rate(options, [&] { return make_filter_out(table); }), "GB/s", "copy", copy);
   }
   print_row(table, "sums", rate(options, [&] { return make_sums(table); }), "GB/s", "copy", copy);
 }

@@ -30,6 +30,7 @@ constexpr int kChains = 12;
 
 KOE_CHAINS(fma256, "vfmadd231ps", "ymm", 8 * 2)
 KOE_CHAINS(fma512, "vfmadd231ps", "zmm", 16 * 2)
+KOE_CHAINS(maddubs256, "vpmaddubsw", "ymm", 32 * 2)
 KOE_CHAINS(dpbusd256, "%{vex%} vpdpbusd", "ymm", 32 * 2)
 KOE_CHAINS(dpbusd512, "vpdpbusd", "zmm", 64 * 2)
 KOE_CHAINS(dpbf16, "vdpbf16ps", "zmm", 32 * 2)
@@ -87,6 +88,8 @@ using kernels::Precision;
 
 constexpr Ceiling kCeilings[] = {
     {"vfmadd 256", "avx2", Precision::float32, fma256},
+    {"vfmadd 256", "avx2", Precision::bfloat16, fma256},
+    {"vpmaddubsw 256", "avx2", Precision::int8, maddubs256},
     {"vpdpbusd 256", "avxvnni", Precision::int8, dpbusd256},
     {"vfmadd 512", "avx512", Precision::float32, fma512},
     {"vpdpbusd 512", "avx512vnni", Precision::int8, dpbusd512},
