@@ -109,13 +109,15 @@ Conv::Conv(const Bundle& bundle, const std::string& name, Machine& machine, Prec
   const std::vector<float> bias = bias_of(bundle, name, out_);
   Bundle::Quantization quantized;
   if (weight.type == DataType::kInt8) quantized = bundle.quantization(weight.name);
-  const bool compact = shape_.compact && weight.type == DataType::kInt8 && precision != Precision::int8;
+  const bool is_int8 = weight.type == DataType::kInt8;
+  const bool compact = shape_.compact && is_int8 && precision != Precision::int8;
   if ((shape_.minimal || compact) && precision == Precision::float32 && machine.table.filter_in != nullptr &&
       shape_.stride == 1) {
     filter_ = MinimalFilter::find(taps_);
   }
-  if (compact) {
+  if (compact || (filter_ != nullptr && is_int8)) {
     pack_compact(machine.pool, {reinterpret_cast<const std::int8_t*>(weight.data.data()), weight.data.size()}, quantized, bias);
+    if (!compact) expand_to_points(machine);
   } else if (filter_ == nullptr) {
     const auto read = [&](std::size_t first, std::span<float> rows) { bundle.dequantize_rows(weight.name, first, rows); };
     pack(machine.pool, read, quantized.scale, bias);
@@ -264,6 +266,31 @@ void Conv::pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, 
     if (values == 1) pack_lanes<std::int8_t, 1>(rows, n_rows, first, as_it_is, nothing);
     else pack_lanes<std::int8_t, 2>(rows, n_rows, first, as_it_is, nothing);
   });
+}
+
+// All that a block would expand each time, once.
+void Conv::expand_to_points(Machine& machine) {
+  const Buffer<std::byte> compact = std::exchange(weights_, {});
+  const std::size_t points = filter_->points();
+  const std::size_t width = product_->tile_channels;
+  float* expanded = reinterpret_cast<float*>(weights_.reserve(padded_out_ * points * granule_bytes()));
+  machine.pool.run((padded_out_ + width - 1) / width, [&](std::size_t panel, std::size_t) {
+    const std::size_t channel = panel * width;
+    const std::size_t channels = std::min(width, padded_out_ - channel);
+    machine.table.filter_weights({
+        .q = reinterpret_cast<const std::int8_t*>(compact.data()) + channel * taps_ * granules_,
+        .tap_stride = granules_ * channels,
+        .lines = granules_,
+        .values = channels,
+        .scale = expanded_scale_.data() + channel,
+        .zero = expanded_zero_.data() + channel,
+        .pairs = filter_->pairs(),
+        .matrix = filter_->tap_matrix(),
+        .out = expanded + channel * points * granules_,
+    });
+  });
+  expanded_scale_ = {};
+  expanded_zero_ = {};
 }
 
 // The rows that a block reads, activated and in the product's precision; before and after the input they are zero.

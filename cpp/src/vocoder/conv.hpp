@@ -113,6 +113,7 @@ class Conv {
   void pack(ThreadPool& pool, const Read& read, std::span<const float> steps, std::span<const float> bias);
   void pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, const Bundle::Quantization& quantized,
                     std::span<const float> bias);
+  void expand_to_points(Machine& machine);
   void pack_bias(std::span<const float> bias);
   template <class Value, std::size_t kValues, class Raw, class Convert, class Finish>
   void pack_lanes(const Raw* rows, std::size_t n_rows, std::size_t first, Convert convert, Finish finish);
