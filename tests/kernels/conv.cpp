@@ -430,7 +430,8 @@ std::size_t test_conv(const Run& run, Precision precision) {
     for (const std::size_t rows : {1u, 5u, 6u, 7u, 30u, 31u}) {
       for (const std::size_t out : {16u, 48u, 64u, 80u}) {
         for (const Added accumulate : {Added::nothing, Added::separate, Added::in_place}) {
-          cases.push_back({.shape = {48, out, 1, 1, 1, rows}, .numbers = Numbers::whole, .accumulate = accumulate, .bare = true});
+          cases.push_back({.shape = {48, out, 1, 1, 1, rows}, .numbers = Numbers::whole, .accumulate = accumulate,
+                           .wide_rows = rows % 2 == 0, .bare = true});
         }
       }
     }

@@ -102,7 +102,7 @@ struct FilterWeightsArgs {
   const std::int8_t* q;         ///< tap t of line g at q + t·tap_stride + g·values, packed as the product's weights are
   std::size_t tap_stride;
   std::size_t lines;            ///< input channels
-  std::size_t values;           ///< channels of the panel, a multiple of 8, or of 16 where the product's panels are wider
+  std::size_t values;           ///< channels of the panel, a multiple of 16
   const float* scale;           ///< [values]: a weight is (q − zero) · scale
   const float* zero;            ///< [values]
   int pairs;

@@ -400,7 +400,7 @@ void Conv::multiply_points(const kernels::Table& table, Machine::Scratch& scratc
     const std::size_t granules = std::min(step, granules_ - first);
     const float* weights;
     if (compact()) {
-      float* expanded = reinterpret_cast<float*>(scratch.panel.reserve(points * step * product_->tile_channels * sizeof(float)));
+      float* expanded = reinterpret_cast<float*>(scratch.panel.reserve(points * step * panel.channels * sizeof(float)));
       table.filter_weights({
           .q = reinterpret_cast<const std::int8_t*>(weights_.data()) + panel.channel * taps_ * granules_ + first * panel.channels,
           .tap_stride = granules_ * panel.channels,

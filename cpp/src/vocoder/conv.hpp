@@ -76,7 +76,7 @@ class Conv {
     std::size_t padding = 0;  ///< zeros on either side, after the activation
     bool minimal = false;     ///< take minimal filtering where there is one: fewer products, more memory for weights
     /// Keep an 8-bit source's weights as they are and expand a panel each time it is used, to minimal filtering's points
-    /// where there are some: a quarter of float32's memory, a tenth of the points', for a little time.
+    /// where there are some: a quarter of float32's memory, a thirteenth of the points' for 3 taps, for a little time.
     bool compact = false;
   };
 
@@ -145,7 +145,7 @@ class Conv {
   std::size_t out_;
   std::size_t in_;
   std::size_t taps_;
-  std::size_t packed_taps_;  // points instead of taps where the filter is minimal
+  std::size_t packed_taps_;  // as pack_lanes places them: points instead of taps where a float source is filtered
   std::size_t padded_out_;
   std::size_t granules_;
   Buffer<std::byte> weights_;
