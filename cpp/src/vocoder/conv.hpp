@@ -36,9 +36,8 @@ struct Machine {
 /// The product of this precision in this table.
 const kernels::Product& product(const kernels::Table& table, kernels::Precision precision) noexcept;
 
-/// What the decoder's first products and the upsampling take where all others take `precision`: these two make most of
-/// bfloat16's distance from float32 (46 dB without them, 43 with), and are a 25th of the work. Only where bfloat16 is so much
-/// faster that they would cost more than that, they take it too.
+/// What the upsampling takes where the generator's other products take `precision`: it makes more of bfloat16's distance from
+/// float32 than any of them and is a 40th of the work. Only where bfloat16 is the fastest it takes it too.
 kernels::Precision for_sensitive(const kernels::Table& table, kernels::Precision precision) noexcept;
 
 /// Snake's parameters, one a channel, as the kernels want them.

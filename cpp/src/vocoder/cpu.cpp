@@ -57,7 +57,7 @@ class Cpu final : public Backend {
       : machine_(kernels::select(options.isa), options.threads),
         precision_(choose(machine_.table, options.precision)),
         noise_seed_(options.noise_seed),
-        decoder_(bundle, machine_, precision_),
+        decoder_(bundle, machine_),
         generator_(bundle, machine_, precision_),
         source_(bundle),
         style_size_(static_cast<std::size_t>(bundle.tensor("encode.norm1.fc.weight").shape.at(1))) {

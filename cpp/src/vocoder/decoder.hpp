@@ -16,8 +16,7 @@ namespace koe::vocoder {
 /// StyleTTS2's residual block AdainResBlk1d: (conv(act(adain(conv(pool(act(adain(x))))))) + shortcut(x)) / √2.
 class AdainResidual {
  public:
-  AdainResidual(const Bundle& bundle, const std::string& name, Machine& machine, kernels::Precision precision,
-                std::size_t in_channels);
+  AdainResidual(const Bundle& bundle, const std::string& name, Machine& machine, std::size_t in_channels);
 
   std::size_t out_channels() const noexcept { return conv2_.out_channels(); }
   bool upsamples() const noexcept { return !pool_weight_.empty(); }
@@ -44,7 +43,7 @@ class AdainResidual {
 /// The blocks between the acoustic model and the generator: asr, F0 and N at 40 frames a second to features at 80.
 class Decoder {
  public:
-  Decoder(const Bundle& bundle, Machine& machine, kernels::Precision precision);
+  Decoder(const Bundle& bundle, Machine& machine);
 
   std::size_t in_channels() const noexcept { return in_channels_; }
   std::size_t out_channels() const noexcept { return decode_.back().out_channels(); }
