@@ -16,23 +16,12 @@ struct StoreS8 {
 
 // Products of unsigned and signed bytes are added in pairs to 16 bits: with the input's sign moved to the weight, and both
 // within ±127, a pair is 2 · 127² at most and fits.
-struct S8 {
-  static constexpr bool scaled = true;
-#if defined(__GNUC__)
-  // As lanes of 32 bits, as in avx512vnni.inl.
-  using sum = std::int32_t __attribute__((vector_size(32)));
-#else
-  using sum = __m256i;
-#endif
-  using in = __m256i;
-  static in load(const char* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
-  static in broadcast(const char* p) noexcept { return _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(p)); }
+struct S8 : Int8 {
   static sum start(const std::int32_t*) noexcept { return (sum)_mm256_setzero_si256(); }
   static sum madd(sum s, in a, in b) noexcept {
     const __m256i words = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a));
     return (sum)_mm256_add_epi32((__m256i)s, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
   }
-  static V::f32 to_float(sum s) noexcept { return _mm256_cvtepi32_ps((__m256i)s); }
 };
 
 constexpr Table kTable{

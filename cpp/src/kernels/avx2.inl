@@ -45,6 +45,21 @@ struct F32 {
   static V::f32 madd(V::f32 sum, in a, in b) noexcept { return _mm256_fmadd_ps(a, b, sum); }
 };
 
+// What products of bytes share, whichever instructions multiply them.
+struct Int8 {
+  static constexpr bool scaled = true;
+#if defined(__GNUC__)
+  // As lanes of 32 bits, as in avx512vnni.inl.
+  using sum = std::int32_t __attribute__((vector_size(32)));
+#else
+  using sum = __m256i;
+#endif
+  using in = __m256i;
+  static in load(const char* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
+  static in broadcast(const char* p) noexcept { return _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(p)); }
+  static V::f32 to_float(sum s) noexcept { return _mm256_cvtepi32_ps((__m256i)s); }
+};
+
 // bfloat16 without instructions for it: a granule is two float32 that lack their lower halves. Half of float32's memory, and
 // no faster than its plain product.
 struct StoreBf16 {

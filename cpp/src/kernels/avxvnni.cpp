@@ -14,17 +14,7 @@ struct StoreU8 {
   }
 };
 
-struct U8 {
-  static constexpr bool scaled = true;
-#if defined(__GNUC__)
-  // As lanes of 32 bits, as in avx512vnni.inl.
-  using sum = std::int32_t __attribute__((vector_size(32)));
-#else
-  using sum = __m256i;
-#endif
-  using in = __m256i;
-  static in load(const char* p) noexcept { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
-  static in broadcast(const char* p) noexcept { return _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(p)); }
+struct U8 : Int8 {
   static sum start(const std::int32_t* zero_sum) noexcept {
     const __m256i zero = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(zero_sum));
     return (sum)_mm256_sub_epi32(_mm256_setzero_si256(), zero);
@@ -37,7 +27,6 @@ struct U8 {
     return (sum)_mm256_dpbusd_avx_epi32((__m256i)s, a, b);
 #endif
   }
-  static V::f32 to_float(sum s) noexcept { return _mm256_cvtepi32_ps((__m256i)s); }
 };
 
 constexpr Table kTable{

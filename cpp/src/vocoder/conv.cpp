@@ -268,6 +268,22 @@ void Conv::pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, 
   });
 }
 
+// A panel of compact weights on its way to the points.
+kernels::FilterWeightsArgs Conv::points_of(const Buffer<std::byte>& compact, std::size_t channel, std::size_t channels,
+                                           float* out) const {
+  return {
+      .q = reinterpret_cast<const std::int8_t*>(compact.data()) + channel * taps_ * granules_,
+      .tap_stride = granules_ * channels,
+      .lines = granules_,
+      .values = channels,
+      .scale = expanded_scale_.data() + channel,
+      .zero = expanded_zero_.data() + channel,
+      .pairs = filter_->pairs(),
+      .matrix = filter_->tap_matrix(),
+      .out = out,
+  };
+}
+
 // All that a block would expand each time, once.
 void Conv::expand_to_points(Machine& machine) {
   const Buffer<std::byte> compact = std::exchange(weights_, {});
@@ -277,17 +293,7 @@ void Conv::expand_to_points(Machine& machine) {
   machine.pool.run((padded_out_ + width - 1) / width, [&](std::size_t panel, std::size_t) {
     const std::size_t channel = panel * width;
     const std::size_t channels = std::min(width, padded_out_ - channel);
-    machine.table.filter_weights({
-        .q = reinterpret_cast<const std::int8_t*>(compact.data()) + channel * taps_ * granules_,
-        .tap_stride = granules_ * channels,
-        .lines = granules_,
-        .values = channels,
-        .scale = expanded_scale_.data() + channel,
-        .zero = expanded_zero_.data() + channel,
-        .pairs = filter_->pairs(),
-        .matrix = filter_->tap_matrix(),
-        .out = expanded + channel * points * granules_,
-    });
+    machine.table.filter_weights(points_of(compact, channel, channels, expanded + channel * points * granules_));
   });
   expanded_scale_ = {};
   expanded_zero_ = {};
@@ -401,17 +407,10 @@ void Conv::multiply_points(const kernels::Table& table, Machine::Scratch& scratc
     const float* weights;
     if (compact()) {
       float* expanded = reinterpret_cast<float*>(scratch.panel.reserve(points * step * panel.channels * sizeof(float)));
-      table.filter_weights({
-          .q = reinterpret_cast<const std::int8_t*>(weights_.data()) + panel.channel * taps_ * granules_ + first * panel.channels,
-          .tap_stride = granules_ * panel.channels,
-          .lines = granules,
-          .values = panel.channels,
-          .scale = expanded_scale_.data() + panel.channel,
-          .zero = expanded_zero_.data() + panel.channel,
-          .pairs = filter_->pairs(),
-          .matrix = filter_->tap_matrix(),
-          .out = expanded,
-      });
+      kernels::FilterWeightsArgs args = points_of(weights_, panel.channel, panel.channels, expanded);
+      args.q += first * panel.channels;
+      args.lines = granules;
+      table.filter_weights(args);
       weights = expanded;
     } else {
       weights = reinterpret_cast<const float*>(weights_.data()) + panel.channel * points * granules_;

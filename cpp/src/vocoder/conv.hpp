@@ -112,6 +112,8 @@ class Conv {
   void pack(ThreadPool& pool, const Read& read, std::span<const float> steps, std::span<const float> bias);
   void pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, const Bundle::Quantization& quantized,
                     std::span<const float> bias);
+  kernels::FilterWeightsArgs points_of(const Buffer<std::byte>& compact, std::size_t channel, std::size_t channels,
+                                       float* out) const;
   void expand_to_points(Machine& machine);
   void pack_bias(std::span<const float> bias);
   template <class Value, std::size_t kValues, class Raw, class Convert, class Finish>
