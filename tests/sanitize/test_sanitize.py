@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vocoder under ThreadSanitizer, AddressSanitizer and UndefinedBehaviorSanitizer; the kernels under the latter two.
 
-The vocoder gets three frames of an utterance, two blocks of rows in the generator, so that its three threads share work.
-The deviation of two frames would make 35 dB of what rounding there is.
+The vocoder gets three frames of an utterance, two blocks of rows in the generator, so that its three threads share
+work. The deviation of two frames would make 35 dB of what rounding there is.
 """
 
 from __future__ import annotations
