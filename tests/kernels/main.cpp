@@ -41,12 +41,12 @@ std::vector<Function> functions_of(const Table& table) {
     if (product(table, precision).conv == nullptr) return;
     functions.push_back({std::string(name) + ".stage", test_stage, precision});
     functions.push_back({std::string(name) + ".conv", test_conv, precision});
-    if (precision != Precision::int8) functions.push_back({std::string(name) + ".expand", test_expand, precision});
   };
   add(Precision::float32, "float32");
   add(Precision::bfloat16, "bfloat16");
   add(Precision::int8, "int8");
   functions.push_back({"sums", [](const Run& run, Precision) { return test_sums(run); }, Precision::float32});
+  functions.push_back({"expand", [](const Run& run, Precision) { return test_expand(run); }, Precision::float32});
   if (table.filter_in != nullptr) {
     functions.push_back({"filter_in", [](const Run& run, Precision) { return test_filter_in(run); }, Precision::float32});
     functions.push_back({"filter_weights", [](const Run& run, Precision) { return test_filter_weights(run); }, Precision::float32});

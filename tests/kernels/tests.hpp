@@ -20,7 +20,7 @@ const kernels::Product& product(const kernels::Table& table, kernels::Precision 
 
 std::size_t test_conv(const Run& run, kernels::Precision precision);
 std::size_t test_stage(const Run& run, kernels::Precision precision);
-std::size_t test_expand(const Run& run, kernels::Precision precision);
+std::size_t test_expand(const Run& run);
 std::size_t test_sums(const Run& run);
 std::size_t test_filter_in(const Run& run);
 std::size_t test_filter_weights(const Run& run);

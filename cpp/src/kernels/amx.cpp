@@ -207,10 +207,11 @@ void conv_tiles(const ConvArgs& a) noexcept {
 
 constexpr Table kTable{
     .name = "amx",
-    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>, expand<StoreF32>},
-    .bfloat16 = {kBlock, kBlock, 0, stage<StoreBf16>, conv_tiles<false>, expand<StoreBf16>},
+    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>},
+    .bfloat16 = {kBlock, kBlock, 0, stage<StoreBf16>, conv_tiles<false>},
     .int8 = {kBlock, kBlock, 0, quantize<StoreI8>, conv_tiles<true>},
     .sums = sums,
+    .expand = expand,
     .filter_in = filter_in,
     .filter_weights = filter_weights,
     .filter_out = filter_out,

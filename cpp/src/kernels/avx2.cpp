@@ -26,10 +26,11 @@ struct S8 : Int8 {
 
 constexpr Table kTable{
     .name = "avx2",
-    .float32 = {6, 16, 0, stage<StoreF32>, conv<F32, 6, 2>, expand<StoreF32>},
-    .bfloat16 = {4, 16, 0, stage<StoreBf16>, conv<Bf16, 4, 2>, expand<StoreBf16>},
+    .float32 = {6, 16, 0, stage<StoreF32>, conv<F32, 6, 2>},
+    .bfloat16 = {4, 16, 0, stage<StoreBf16>, conv<Bf16, 4, 2>},
     .int8 = {4, 16, 0, quantize<StoreS8>, conv<S8, 4, 2>},
     .sums = sums,
+    .expand = expand,
     .filter_in = filter_in,
     .filter_weights = filter_weights,
     .filter_out = filter_out,

@@ -19,10 +19,11 @@ struct Bf16 {
 
 constexpr Table kTable{
     .name = "avx512bf16",
-    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>, expand<StoreF32>},
-    .bfloat16 = {6, 64, 0, stage<StoreBf16>, conv<Bf16, 6, 4>, expand<StoreBf16>},
+    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>},
+    .bfloat16 = {6, 64, 0, stage<StoreBf16>, conv<Bf16, 6, 4>},
     .int8 = {6, 64, 128, quantize<StoreU8>, conv<U8, 6, 4>},
     .sums = sums,
+    .expand = expand,
     .filter_in = filter_in,
     .filter_weights = filter_weights,
     .filter_out = filter_out,

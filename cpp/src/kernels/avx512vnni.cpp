@@ -8,10 +8,11 @@ namespace {
 
 constexpr Table kTable{
     .name = "avx512vnni",
-    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>, expand<StoreF32>},
+    .float32 = {6, 64, 0, stage<StoreF32>, conv<F32, 6, 4>},
     .bfloat16 = {},
     .int8 = {6, 64, 128, quantize<StoreU8>, conv<U8, 6, 4>},
     .sums = sums,
+    .expand = expand,
     .filter_in = filter_in,
     .filter_weights = filter_weights,
     .filter_out = filter_out,

@@ -78,14 +78,13 @@ void stage(const StageArgs& a) noexcept {
   }
 }
 
-// q − zero is exact, so a value is rounded where it is scaled, and nowhere else in float32.
-template <class Store>
+// q − zero is exact, so a value is rounded where it is scaled, and nowhere else.
 void expand(const ExpandArgs& a) noexcept {
   const std::int8_t* q = a.q;
-  char* out = static_cast<char*>(a.out);
+  float* out = a.out;
   for (std::size_t line = 0; line < a.lines; ++line) {
-    for (std::size_t v = 0; v < a.values; v += V::width, q += V::width, out += V::width * Store::bytes) {
-      Store::store(out, V::mul(V::sub(V::load_int8(q), V::load(a.zero + v)), V::load(a.scale + v)));
+    for (std::size_t v = 0; v < a.values; v += V::width, q += V::width, out += V::width) {
+      V::store(out, V::mul(V::sub(V::load_int8(q), V::load(a.zero + v)), V::load(a.scale + v)));
     }
   }
 }

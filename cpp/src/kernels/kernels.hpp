@@ -37,14 +37,14 @@ struct StageArgs {
   float* row_scale;             ///< int8: [rows], written: value ≈ (q − zero)·row_scale
 };
 
-/// A panel of 8-bit weights on its way into a product: value = (q − zero) · scale, each line by its own places.
+/// A panel of 8-bit weights on its way into a float32 product.
 struct ExpandArgs {
   const std::int8_t* q;         ///< [lines][values], packed as the product's weights are
   std::size_t lines;
-  std::size_t values;           ///< in a line: channels of the panel × values of a granule, a multiple of 16
-  const float* scale;           ///< [values]
+  std::size_t values;           ///< channels of the panel, a multiple of 16
+  const float* scale;           ///< [values]: a weight is (q − zero) · scale
   const float* zero;            ///< [values]
-  void* out;                    ///< [lines][values] in the product's precision
+  float* out;                   ///< [lines][values]
 };
 
 /// One block of output rows: out = (Σ products · scales + bias + residual + accumulate) · gain.
@@ -79,7 +79,6 @@ struct Product {
   std::uint8_t zero;            ///< int8: what a staged 0 looks like
   void (*stage)(const StageArgs&) noexcept;
   void (*conv)(const ConvArgs&) noexcept;
-  void (*expand)(const ExpandArgs&) noexcept = nullptr;  ///< null for int8
 };
 
 /// Minimal filtering of a stride-1 convolution in float32: 8 output rows from as many products as there are input rows,
@@ -137,6 +136,7 @@ struct Table {
   Product int8;                 ///< likewise
   /// Σ x and Σ x² of each channel over `rows`, added to sums [2][channels].
   void (*sums)(const float* x, std::size_t stride, std::size_t rows, std::size_t channels, float* sums) noexcept;
+  void (*expand)(const ExpandArgs&) noexcept;
   /// All three null where the plain product is the faster, or the reference.
   void (*filter_in)(const FilterInArgs&) noexcept = nullptr;
   void (*filter_weights)(const FilterWeightsArgs&) noexcept = nullptr;

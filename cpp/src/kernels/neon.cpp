@@ -8,10 +8,11 @@ namespace {
 
 constexpr Table kTable{
     .name = "neon",
-    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>, expand<StoreF32>},
+    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>},
     .bfloat16 = {},
     .int8 = {},
     .sums = sums,
+    .expand = expand,
     .filter_in = filter_in,
     .filter_weights = filter_weights,
     .filter_out = filter_out,

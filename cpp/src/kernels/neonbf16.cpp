@@ -97,10 +97,11 @@ struct I8 : ByPair<I8> {
 
 constexpr Table kTable{
     .name = "neonbf16",
-    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>, expand<StoreF32>},
-    .bfloat16 = {10, 8, 0, stage<StoreBf16>, conv<Bf16, 10, 2>, expand<StoreBf16>},
+    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>},
+    .bfloat16 = {10, 8, 0, stage<StoreBf16>, conv<Bf16, 10, 2>},
     .int8 = {10, 8, 0, quantize<StoreI8>, conv<I8, 10, 2>},
     .sums = sums,
+    .expand = expand,
     .filter_in = filter_in,
     .filter_weights = filter_weights,
     .filter_out = filter_out,

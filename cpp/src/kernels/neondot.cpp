@@ -20,10 +20,11 @@ struct I8 : ByLane<I8> {
 
 constexpr Table kTable{
     .name = "neondot",
-    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>, expand<StoreF32>},
+    .float32 = {5, 16, 0, stage<StoreF32>, conv<F32, 5, 4>},
     .bfloat16 = {},
     .int8 = {5, 16, 0, quantize<StoreI8>, conv<I8, 5, 4>},
     .sums = sums,
+    .expand = expand,
     .filter_in = filter_in,
     .filter_weights = filter_weights,
     .filter_out = filter_out,

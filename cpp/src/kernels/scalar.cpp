@@ -157,10 +157,11 @@ struct I8 {
 
 constexpr Table kTable{
     .name = "scalar",
-    .float32 = {2, 16, 0, stage<StoreF32>, conv<F32, 2, 4>, expand<StoreF32>},
-    .bfloat16 = {2, 16, 0, stage<StoreBf16>, conv<Bf16, 2, 4>, expand<StoreBf16>},
+    .float32 = {2, 16, 0, stage<StoreF32>, conv<F32, 2, 4>},
+    .bfloat16 = {2, 16, 0, stage<StoreBf16>, conv<Bf16, 2, 4>},
     .int8 = {2, 16, 0, quantize<StoreI8>, conv<I8, 2, 4>},
     .sums = sums,
+    .expand = expand,
 };
 
 }  // namespace

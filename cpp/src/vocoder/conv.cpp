@@ -110,7 +110,7 @@ Conv::Conv(const Bundle& bundle, const std::string& name, Machine& machine, Prec
   Bundle::Quantization quantized;
   if (weight.type == DataType::kInt8) quantized = bundle.quantization(weight.name);
   const bool is_int8 = weight.type == DataType::kInt8;
-  const bool compact = shape_.compact && is_int8 && precision != Precision::int8;
+  const bool compact = shape_.compact && is_int8 && precision == Precision::float32;
   if ((shape_.minimal || compact) && precision == Precision::float32 && machine.table.filter_in != nullptr &&
       shape_.stride == 1) {
     filter_ = MinimalFilter::find(taps_);
@@ -248,23 +248,19 @@ void Conv::pack(ThreadPool& pool, const Read& read, std::span<const float> steps
 // What lies between the rows' ends and whole vectors meets staged zeros, or is scaled by zero.
 void Conv::pack_compact(ThreadPool& pool, std::span<const std::int8_t> weights, const Bundle::Quantization& quantized,
                         std::span<const float> bias) {
-  const std::size_t values = values_in_granule(precision_);
-  weights_.reserve(padded_out_ * packed_taps_ * granules_ * values);
+  weights_.reserve(padded_out_ * packed_taps_ * granules_);
   pack_bias(bias);
-  float* scale = expanded_scale_.reserve(padded_out_ * values);
-  float* zero = expanded_zero_.reserve(padded_out_ * values);
-  for (std::size_t i = 0; i < padded_out_ * values; ++i) {
-    const std::size_t channel = i / values;
-    scale[i] = channel < out_ ? quantized.scale[channel] : 0.0f;
-    zero[i] = channel < out_ ? static_cast<float>(quantized.zero_point[channel]) : 0.0f;
+  float* scale = expanded_scale_.reserve(padded_out_);
+  float* zero = expanded_zero_.reserve(padded_out_);
+  for (std::size_t channel = 0; channel < padded_out_; ++channel) {
+    scale[channel] = channel < out_ ? quantized.scale[channel] : 0.0f;
+    zero[channel] = channel < out_ ? static_cast<float>(quantized.zero_point[channel]) : 0.0f;
   }
   pool.run(padded_out_ / kChannelStep, [&](std::size_t task, std::size_t) {
     const std::size_t first = task * kChannelStep;
     const std::size_t n_rows = std::min(kChannelStep, out_ - first);
     const std::int8_t* rows = weights.data() + first * in_ * packed_taps_;
-    const auto as_it_is = [](std::size_t, std::int8_t q) { return q; };
-    if (values == 1) pack_lanes<std::int8_t, 1>(rows, n_rows, first, as_it_is, nothing);
-    else pack_lanes<std::int8_t, 2>(rows, n_rows, first, as_it_is, nothing);
+    pack_lanes<std::int8_t, 1>(rows, n_rows, first, [](std::size_t, std::int8_t q) { return q; }, nothing);
   });
 }
 
@@ -372,22 +368,22 @@ void Conv::multiply(Machine::Scratch& scratch, const Target& target, const Block
   product_->conv(arguments(scratch, target, block));
 }
 
-void Conv::multiply_compact(Machine::Scratch& scratch, const Target& target, const Block& block) const {
-  const std::size_t values = values_in_granule(precision_);
+void Conv::multiply_compact(const kernels::Table& table, Machine::Scratch& scratch, const Target& target,
+                            const Block& block) const {
   const std::size_t lines = taps_ * granules_;
   const std::size_t end = block.channel + block.channels;
-  std::byte* panel = scratch.panel.reserve(lines * product_->tile_channels * 4);
+  float* panel = scratch.panel.reserve(lines * product_->tile_channels);
   for (std::size_t channel = block.channel; channel < end; channel += product_->tile_channels) {
     Block part = block;
     part.channel = channel;
     part.channels = std::min(product_->tile_channels, end - channel);
     if (block.sums != nullptr) part.sums = block.sums + (channel - block.channel);
-    product_->expand({
-        .q = reinterpret_cast<const std::int8_t*>(weights_.data()) + channel * lines * values,
+    table.expand({
+        .q = reinterpret_cast<const std::int8_t*>(weights_.data()) + channel * lines,
         .lines = lines,
-        .values = part.channels * values,
-        .scale = expanded_scale_.data() + channel * values,
-        .zero = expanded_zero_.data() + channel * values,
+        .values = part.channels,
+        .scale = expanded_scale_.data() + channel,
+        .zero = expanded_zero_.data() + channel,
         .out = panel,
     });
     kernels::ConvArgs args = arguments(scratch, target, part);
@@ -406,7 +402,7 @@ void Conv::multiply_points(const kernels::Table& table, Machine::Scratch& scratc
     const std::size_t granules = std::min(step, granules_ - first);
     const float* weights;
     if (compact()) {
-      float* expanded = reinterpret_cast<float*>(scratch.panel.reserve(points * step * panel.channels * sizeof(float)));
+      float* expanded = scratch.panel.reserve(points * step * panel.channels);
       kernels::FilterWeightsArgs args = points_of(weights_, panel.channel, panel.channels, expanded);
       args.q += first * panel.channels;
       args.lines = granules;
@@ -526,7 +522,7 @@ void Conv::run(Machine& machine, const Source& source, const Target& target) con
     if (filter_ != nullptr) {
       multiply_minimal(machine.table, scratch, target, block);
     } else if (compact()) {
-      multiply_compact(scratch, target, block);
+      multiply_compact(machine.table, scratch, target, block);
     } else {
       multiply(scratch, target, block);
     }

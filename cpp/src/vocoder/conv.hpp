@@ -26,7 +26,7 @@ struct Machine {
   struct Scratch {
     Buffer<std::byte> staged;
     Buffer<float> row_scale;
-    Buffer<std::byte> panel;  // compact weights: a panel of them, expanded
+    Buffer<float> panel;      // compact weights: a panel of them, expanded
     Buffer<float> points;     // minimal filtering: a block's inputs at the points
     Buffer<float> products;   // and one panel's products
   };
@@ -74,8 +74,8 @@ class Conv {
     std::size_t stride = 1;
     std::size_t padding = 0;  ///< zeros on either side, after the activation
     bool minimal = false;     ///< take minimal filtering where there is one: fewer products, more memory for weights
-    /// Keep an 8-bit source's weights as they are and expand a panel each time it is used, to minimal filtering's points
-    /// where there are some: a quarter of float32's memory, a thirteenth of the points' for 3 taps, for a little time.
+    /// In float32, keep an 8-bit source's weights as they are and expand a panel each time it is used, to minimal filtering's
+    /// points where there are some: a quarter of float32's memory, a thirteenth of the points' for 3 taps, for a little time.
     bool compact = false;
   };
 
@@ -134,7 +134,7 @@ class Conv {
   kernels::ConvArgs arguments(const Machine::Scratch& scratch, const Target& target, const Block& block) const;
   void stage(Machine::Scratch& scratch, const Source& source, const Affine& affine, const Block& block) const;
   void multiply(Machine::Scratch& scratch, const Target& target, const Block& block) const;
-  void multiply_compact(Machine::Scratch& scratch, const Target& target, const Block& block) const;
+  void multiply_compact(const kernels::Table& table, Machine::Scratch& scratch, const Target& target, const Block& block) const;
   void multiply_minimal(const kernels::Table& table, Machine::Scratch& scratch, const Target& target,
                         const Block& block) const;
   void multiply_points(const kernels::Table& table, Machine::Scratch& scratch, const Block& panel, std::size_t tiles) const;
@@ -150,7 +150,7 @@ class Conv {
   std::size_t padded_out_;
   std::size_t granules_;
   Buffer<std::byte> weights_;
-  Buffer<float> expanded_scale_;  // compact: [padded_out_][values of a granule]
+  Buffer<float> expanded_scale_;  // compact: [padded_out_]
   Buffer<float> expanded_zero_;
   Buffer<float> bias_;
   Buffer<float> weight_scale_;

@@ -30,8 +30,7 @@ Conv same_conv(const Bundle& bundle, const std::string& name, Machine& machine, 
                std::size_t dilation, std::size_t channels) {
   const std::size_t taps = taps_of(bundle, name);
   Conv conv(bundle, name, machine, precision,
-            {.dilation = dilation, .padding = (taps - 1) * dilation / 2, .minimal = true,
-             .compact = precision == Precision::float32 && taps == 3});
+            {.dilation = dilation, .padding = (taps - 1) * dilation / 2, .minimal = true, .compact = taps == 3});
   if (conv.in_channels() != channels || conv.out_channels() != channels || conv.taps() % 2 == 0) {
     throw Error("bundle tensor '" + name + ".weight' does not map " + std::to_string(channels) + " channels to as many");
   }
