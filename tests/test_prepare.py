@@ -117,6 +117,21 @@ def test_the_subgraph_holds_nothing_of_the_vocoder(int8: _core.Bundle) -> None:
     assert [value.name for value in model.graph.output] == OUTPUTS
 
 
+def test_nothing_is_left_to_optimise_at_the_start(int8: _core.Bundle, tmp_path: Path) -> None:
+    model = ModelProto.FromString(int8.acoustic_model.tobytes())
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "again.onnx")
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    again = onnx.load(tmp_path / "again.onnx")
+    assert sorted(node.op_type for node in again.graph.node) == sorted(node.op_type for node in model.graph.node)
+
+
+def test_an_older_onnx_runtime_needs_only_the_operator_sets_in_use(int8: _core.Bundle) -> None:
+    model = ModelProto.FromString(int8.acoustic_model.tobytes())
+    assert {one.domain for one in model.opset_import} == {node.domain for node in model.graph.node}
+
+
 def test_the_metadata_says_what_the_model_is(int8: _core.Bundle) -> None:
     metadata = {key: value for key, value in int8.metadata.items() if not key.startswith("koe.vocabulary")}
     assert metadata == {
@@ -129,6 +144,7 @@ def test_the_metadata_says_what_the_model_is(int8: _core.Bundle) -> None:
         "koe.source_precision": "int8",
         "koe.phoneme_rules": "1.0",
         "koe.style_row": "phonemes_minus_one",
+        "koe.graph_optimization": "extended",
     }
     assert len(int8.vocabulary) == 114
     assert {c: int8.vocabulary[c] for c in ";a ˈᵻA"} == {";": 1, "a": 43, " ": 16, "ˈ": 156, "ᵻ": 177, "A": 24}

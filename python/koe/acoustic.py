@@ -78,9 +78,9 @@ class OrtAcousticModel:
         bundle.release_pages()
         try:
             self._session = onnxruntime.InferenceSession(
-                graph, _options(onnxruntime, threads), providers=list(providers)
+                graph, _options(onnxruntime, threads, bundle), providers=list(providers)
             )
-        except _failures() as error:
+        except ort_failures() as error:
             raise InvalidModelError(f"{bundle.path}: ONNX Runtime refuses the acoustic model: {error}") from error
         # The session keeps the serialised model to build itself anew with other providers, which koe never asks for.
         self._session._model_bytes = None
@@ -108,7 +108,7 @@ class OrtAcousticModel:
         }
         try:
             asr, f0, n, durations = self._session.run(_OUTPUTS, inputs)
-        except _failures() as error:
+        except ort_failures() as error:
             raise InvalidModelError(f"the acoustic model failed on {len(ids)} tokens: {error}") from error
         if not (np.isfinite(f0).all() and np.isfinite(n).all() and np.isfinite(asr).all()):
             raise InvalidModelError("the acoustic model gave values that are not finite; the voice or model is damaged")
@@ -122,11 +122,13 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _options(onnxruntime: Any, threads: int) -> Any:
+def _options(onnxruntime: Any, threads: int, bundle: "_core.Bundle") -> Any:
     options = onnxruntime.SessionOptions()
     # Given 0, ONNX Runtime would count the machine's cores, not the process's, and pin its threads to them.
     options.intra_op_num_threads = threads or usable_processors()
     options.inter_op_num_threads = 1
+    if "koe.graph_optimization" in bundle.metadata:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Idle threads that spin would take the vocoder's cores; a memory pattern for each new length would never be freed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
@@ -135,7 +137,8 @@ def _options(onnxruntime: Any, threads: int) -> Any:
     return options
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def ort_failures() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises about a graph or its inputs."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (

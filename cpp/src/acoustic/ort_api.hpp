@@ -32,6 +32,7 @@ struct TensorInfo;
 struct Allocator;
 
 inline constexpr int kLogFatal = 4;
+inline constexpr int kDisableAll = 0;  // ORT_DISABLE_ALL, of GraphOptimizationLevel
 inline constexpr int kFloat = 1;   // ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
 inline constexpr int kInt64 = 7;   // ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64
 inline constexpr int kArena = 1;   // OrtArenaAllocator
@@ -58,7 +59,7 @@ struct Api {
   Call<SessionOptions*> disable_mem_pattern;
   Slot after_disable_mem_pattern[4];
   Call<SessionOptions*, int> set_session_log_severity_level;
-  Slot after_log_severity_level[1];
+  Call<SessionOptions*, int> set_session_graph_optimization_level;
   Call<SessionOptions*, int> set_intra_op_num_threads;
   Call<SessionOptions*, int> set_inter_op_num_threads;
   Slot after_num_threads[4];
@@ -104,6 +105,7 @@ static_assert(slot(offsetof(Api, run)) == 9);
 static_assert(slot(offsetof(Api, create_session_options)) == 10);
 static_assert(slot(offsetof(Api, disable_mem_pattern)) == 17);
 static_assert(slot(offsetof(Api, set_session_log_severity_level)) == 22);
+static_assert(slot(offsetof(Api, set_session_graph_optimization_level)) == 23);
 static_assert(slot(offsetof(Api, set_intra_op_num_threads)) == 24);
 static_assert(slot(offsetof(Api, set_inter_op_num_threads)) == 25);
 static_assert(slot(offsetof(Api, session_get_input_count)) == 30);

@@ -42,7 +42,7 @@ class OrtSession final : public AcousticModel {
     ort::MemoryInfo* memory = nullptr;
     runtime_.check(api_.create_cpu_memory_info(ort::kArena, ort::kDefaultMemory, &memory), name, false);
     memory_.reset(memory);
-    const auto settings = session_options(options.threads, name);
+    const auto settings = session_options(bundle, options.threads, name);
     const auto graph = bundle.acoustic_model();
     ort::Session* session = nullptr;
     runtime_.check(
@@ -81,13 +81,15 @@ class OrtSession final : public AcousticModel {
  private:
   static constexpr std::size_t kMostThreads = 1024;
 
-  Owned<ort::SessionOptions> session_options(std::size_t threads, const std::string& name) const {
+  Owned<ort::SessionOptions> session_options(const Bundle& bundle, std::size_t threads, const std::string& name) const {
     ort::SessionOptions* created = nullptr;
     runtime_.check(api_.create_session_options(&created), name, false);
     Owned<ort::SessionOptions> options(created, api_.release_session_options);
     const auto set = [&](ort::Status* status) { runtime_.check(status, name, false); };
     set(api_.set_intra_op_num_threads(created, static_cast<int>(threads)));
     set(api_.set_inter_op_num_threads(created, 1));
+    // Whoever prepared the bundle has optimised the graph already.
+    if (bundle.has("koe.graph_optimization")) set(api_.set_session_graph_optimization_level(created, ort::kDisableAll));
     // Idle threads that spin would take the vocoder's cores; a memory pattern for each new length would never be freed.
     set(api_.add_session_config_entry(created, "session.intra_op.allow_spinning", "0"));
     set(api_.add_session_config_entry(created, "session.inter_op.allow_spinning", "0"));

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from koe import _core
     from koe.prepare.graph import Constant
 
-__all__ = ["FORMAT", "Progress", "bundle_name", "open_cached", "prepare", "prepare_cached", "source_sha256"]
+__all__ = ["REVISION", "Progress", "bundle_name", "open_cached", "prepare", "prepare_cached", "source_sha256"]
 
-FORMAT = 1
+REVISION = 2
+"""Of what is made of an export; another one makes the cache's bundles anew. The file format is another matter."""
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of the whole that is done, 0 to 1."""
 
@@ -122,9 +123,9 @@ def open_cached(
 
 
 def bundle_name(sha256: str, model_version: str | None = None) -> str:
-    """File name of a cached bundle: changes with the source, the bundle's format and a version asked for."""
+    """File name of a cached bundle: changes with the source, the revision and a version asked for."""
     version = f"-v{model_version}" if model_version else ""
-    return f"kokoro-{sha256[:32]}{version}-f{FORMAT}.gguf"
+    return f"kokoro-{sha256[:32]}{version}-r{REVISION}.gguf"
 
 
 def source_sha256(path: str | os.PathLike[str], *, progress: Progress | None = None) -> str:
@@ -185,6 +186,7 @@ def _prepare(
     from koe.prepare.bundle import write_bundle
     from koe.prepare.cut import cut_acoustic_model
     from koe.prepare.graph import Graph
+    from koe.prepare.optimize import LEVEL, optimized
     from koe.prepare.weights import WeightFinder
 
     report = progress or (lambda _what, _share: None)
@@ -197,7 +199,7 @@ def _prepare(
         graph = Graph(model)
         finder = WeightFinder(graph)
         report("cutting the graph", 0.4)
-        acoustic_model = cut_acoustic_model(graph, finder).SerializeToString()
+        acoustic_model = optimized(cut_acoustic_model(graph, finder).SerializeToString())
         report("collecting the vocoder's weights", 0.5)
         weights = list(finder.weights())
     except InvalidModelError as error:
@@ -208,6 +210,7 @@ def _prepare(
     write_bundle(
         target,
         acoustic_model=acoustic_model,
+        graph_optimization=LEVEL,
         weights=weights,
         version=version,
         source_sha256=sha256,

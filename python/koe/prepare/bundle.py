@@ -11,13 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from koe import _core
 from koe.errors import InvalidModelError, ModelNotFoundError
 
 if TYPE_CHECKING:
-    # Opening a bundle, which every start does, needs neither onnx nor the vocabularies.
+    # Opening a bundle, which every start does, needs neither NumPy nor onnx nor the vocabularies.
     import numpy.typing as npt
 
     from koe.prepare.graph import Constant
@@ -48,14 +46,21 @@ def write_bundle(
     output: Path,
     *,
     acoustic_model: bytes,
+    graph_optimization: str | None = None,
     weights: Iterable[tuple[str, Constant]],
     version: ModelVersion,
     source_sha256: str,
     source_precision: str,
     voices: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> None:
-    """Writes a bundle; `output` appears whole or not at all, and an older file of that name stays until then."""
+    """Writes a bundle; `output` appears whole or not at all, and an older file of that name stays until then.
+
+    Args:
+        graph_optimization: what ONNX Runtime's optimisation has done to the acoustic model, which then is loaded as it
+            stands.
+    """
     import gguf
+    import numpy as np
 
     _sweep(output)
     # Beside the target, so that the rename never crosses file systems.
@@ -71,6 +76,8 @@ def write_bundle(
             writer.add_string("koe.source_precision", source_precision)
             writer.add_string("koe.phoneme_rules", version.phoneme_rules)
             writer.add_string("koe.style_row", version.style_row)
+            if graph_optimization is not None:
+                writer.add_string("koe.graph_optimization", graph_optimization)
             writer.add_array("koe.vocabulary.characters", list(version.vocabulary))
             writer.add_array("koe.vocabulary.ids", list(version.vocabulary.values()))
             writer.add_tensor("acoustic.onnx", np.frombuffer(acoustic_model, np.int8))
@@ -103,6 +110,8 @@ def _sweep(output: Path) -> None:
 
 def _stored(name: str, constant: Constant) -> Iterable[tuple[str, npt.NDArray[Any]]]:
     """A parameter's tensors: float32, or int8 with scale and zero point along the first axis."""
+    import numpy as np
+
     scale, zero = constant.scale, constant.zero_point
     n_parameters = max(1 if scale is None else scale.size, 1 if zero is None else zero.size)
     if scale is None or (n_parameters > 1 and constant.axis != 0):

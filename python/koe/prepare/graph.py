@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from koe.errors import InvalidModelError
 
@@ -71,15 +71,28 @@ def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
     return default
 
 
+def _bodies(node: NodeProto) -> Iterator[GraphProto]:
+    for candidate in node.attribute:
+        yield from [candidate.g] if candidate.type == AttributeProto.GRAPH else candidate.graphs
+
+
 def subgraph_reads(node: NodeProto) -> Iterator[str]:
     """Names that a node's bodies (If, Loop, Scan) read; some may be the body's own."""
-    for candidate in node.attribute:
-        bodies = [candidate.g] if candidate.type == AttributeProto.GRAPH else candidate.graphs
-        for body in bodies:
-            for inner in body.node:
-                yield from inner.input
-                yield from subgraph_reads(inner)
-            yield from (output.name for output in body.output)
+    for body in _bodies(node):
+        for inner in body.node:
+            yield from inner.input
+            yield from subgraph_reads(inner)
+        yield from (output.name for output in body.output)
+
+
+def operator_domains(nodes: Iterable[NodeProto]) -> set[str]:
+    """The domains of the operators of some nodes and of their bodies."""
+    domains = set()
+    for node in nodes:
+        domains.add(node.domain)
+        for body in _bodies(node):
+            domains |= operator_domains(body.node)
+    return domains
 
 
 class Graph:
