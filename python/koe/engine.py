@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -17,16 +18,17 @@ from koe.errors import InvalidModelError, InvalidRequestError, MetalUnavailableE
 from koe.g2p import G2P, EspeakG2P, Phonemes
 from koe.prosody import MAX_SPEED, MIN_SPEED, NEUTRAL, Directions, Prosody, Span
 from koe.styles import StyleBank, parse_voice, without_surrogates
-from koe.synthesis import Planner, StageClock, Synthesizer, concatenate
 from koe.voice import Language, Voice
 
 if TYPE_CHECKING:
     import asyncio
 
+    from koe.acoustic import OrtAcousticModel
     from koe.live.sinks import Sink
     from koe.live.speaker import Speaker
     from koe.live.speech import LiveSpeech
     from koe.live.stream import SpeechStream, Text
+    from koe.synthesis import StageClock, Synthesizer
 
 _log = logging.getLogger("koe")
 
@@ -111,6 +113,8 @@ class KokoroTTS:
             InvalidModelError: the model is damaged.
             G2PError: the language needs another G2P.
         """
+        from koe.synthesis import concatenate
+
         return concatenate(self.chunks(text, voice, language, speed, prosody=prosody, spans=spans))
 
     async def generate_speech_async(
@@ -125,6 +129,8 @@ class KokoroTTS:
     ) -> AudioData:
         """`generate_speech` beside the event loop; when cancelled, the work ends with the chunk that it is at."""
         import asyncio
+
+        from koe.synthesis import concatenate
 
         cancelled = threading.Event()
         try:
@@ -144,7 +150,7 @@ class KokoroTTS:
         *,
         prosody: Prosody = NEUTRAL,
         spans: Sequence[Span] = (),
-        clock: StageClock | None = None,
+        clock: "StageClock | None" = None,
     ) -> Iterator[AudioData]:
         """The audio of `generate_speech` chunk by chunk, each as soon as it is ready. `stream` begins sooner.
 
@@ -241,7 +247,7 @@ class KokoroTTS:
     ) -> None:
         self.close()
 
-    def _ready(self) -> Synthesizer:
+    def _ready(self) -> "Synthesizer":
         with self._lock:
             if self._synthesizer is None:
                 self._synthesizer = self._load()
@@ -256,7 +262,7 @@ class KokoroTTS:
         prosody: Prosody,
         spans: Sequence[Span],
         cancelled: threading.Event,
-        clock: StageClock | None = None,
+        clock: "StageClock | None" = None,
     ) -> Iterator[AudioData]:
         from koe.live.pieces import read_tags
 
@@ -304,22 +310,27 @@ class KokoroTTS:
                 self._g2p = EspeakG2P(rules, self.config.phoneme_cache_size)
         return self._g2p
 
-    def _load(self) -> Synthesizer:
+    def _load(self) -> "Synthesizer":
         from concurrent.futures import ThreadPoolExecutor
 
-        from koe.acoustic import OrtAcousticModel
-
         config = self.config
-        bundle = self._load_bundle()
-        tokenizer = _core.Tokenizer(bundle.vocabulary)
-        # Packing the weights needs no Python, so it goes on while ONNX Runtime is imported and reads its graph.
-        with ThreadPoolExecutor(1, "koe-load") as pool:
+        # Checking the bundle, packing weights and reading the graph need no Python, which imports meanwhile.
+        with ThreadPoolExecutor(2, "koe-load") as pool:
+            imported = pool.submit(import_module, "onnxruntime")
+            bundle = self._load_bundle()
             vocoder = pool.submit(self._open_vocoder, bundle)
-            acoustic_model = OrtAcousticModel(bundle, config.threads, config.providers)
+            imported.exception()
+            acoustic_model = pool.submit(self._open_acoustic_model, bundle)
+            from koe.synthesis import Planner, Synthesizer
+
+            g2p = self._load_g2p()
+            if isinstance(g2p, EspeakG2P):
+                g2p.preload()
+        tokenizer = _core.Tokenizer(bundle.vocabulary)
         synthesizer = Synthesizer(
-            Planner(self._load_g2p(), tokenizer),
+            Planner(g2p, tokenizer),
             tokenizer,
-            acoustic_model,
+            acoustic_model.result(),
             vocoder.result(),
             str(bundle.metadata["koe.style_row"]),
             _core.StitchOptions(silence_s=config.silence_s, trim=config.trim),
@@ -327,6 +338,11 @@ class KokoroTTS:
         # Both have their own copies of the weights now.
         bundle.release_pages()
         return synthesizer
+
+    def _open_acoustic_model(self, bundle: _core.Bundle) -> "OrtAcousticModel":
+        from koe.acoustic import OrtAcousticModel
+
+        return OrtAcousticModel(bundle, self.config.threads, self.config.providers)
 
     def _open_vocoder(self, bundle: _core.Bundle) -> _core.Vocoder:
         config = self.config

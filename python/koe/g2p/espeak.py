@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The G2P of espeak-ng, from the library that `espeakng-loader` ships: no system package is needed."""
 
+import contextlib
 import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,8 @@ from koe.g2p.rules import RULES_V1_0, apply_rules
 from koe.voice import Language
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
 LANGUAGES = (
@@ -64,6 +67,11 @@ class EspeakG2P:
         self._cached = lru_cache(maxsize=max(0, cache_size))(self._phonemize)
         self._spoken_alone = lru_cache(maxsize=_WORD_CACHE_SIZE)(self._speak)
 
+    def preload(self) -> None:
+        """Imports what the first text needs, which takes longer than the text; whatever fails then says so."""
+        with contextlib.suppress(ImportError):
+            _import_espeak()
+
     def phonemize(self, text: str, language: Language) -> Phonemes:
         """See `G2P.phonemize`."""
         if language not in LANGUAGES:
@@ -109,12 +117,17 @@ def _espeak(text: str, language: Language) -> str:
     return raw
 
 
-def _open_voice(language: Language) -> "EspeakWrapper":
+def _import_espeak() -> "tuple[ModuleType, type[EspeakWrapper]]":
     import espeakng_loader
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
+    return espeakng_loader, EspeakWrapper
+
+
+def _open_voice(language: Language) -> "EspeakWrapper":
+    espeakng_loader, base = _import_espeak()
     # The paths are the class's: on a class of koe's own they leave another user of phonemizer alone.
-    wrapper: type[EspeakWrapper] = type("KoeEspeak", (EspeakWrapper,), {})
+    wrapper: type[EspeakWrapper] = type("KoeEspeak", (base,), {})
     wrapper.set_library(espeakng_loader.get_library_path())
     wrapper.set_data_path(espeakng_loader.get_data_path())
     voice = wrapper()
