@@ -23,7 +23,6 @@ from koe.voice import Language, Voice
 if TYPE_CHECKING:
     import asyncio
 
-    from koe.acoustic import OrtAcousticModel
     from koe.live.sinks import Sink
     from koe.live.speaker import Speaker
     from koe.live.speech import LiveSpeech
@@ -320,17 +319,17 @@ class KokoroTTS:
             bundle = self._load_bundle()
             vocoder = pool.submit(self._open_vocoder, bundle)
             imported.exception()
-            acoustic_model = pool.submit(self._open_acoustic_model, bundle)
-            from koe.synthesis import Planner, Synthesizer
+            g2p = pool.submit(self._preload_g2p)
+            from koe.acoustic import OrtAcousticModel
 
-            g2p = self._load_g2p()
-            if isinstance(g2p, EspeakG2P):
-                g2p.preload()
+            acoustic_model = OrtAcousticModel(bundle, config.threads, config.providers)
+        from koe.synthesis import Planner, Synthesizer
+
         tokenizer = _core.Tokenizer(bundle.vocabulary)
         synthesizer = Synthesizer(
-            Planner(g2p, tokenizer),
+            Planner(g2p.result(), tokenizer),
             tokenizer,
-            acoustic_model.result(),
+            acoustic_model,
             vocoder.result(),
             str(bundle.metadata["koe.style_row"]),
             _core.StitchOptions(silence_s=config.silence_s, trim=config.trim),
@@ -339,10 +338,11 @@ class KokoroTTS:
         bundle.release_pages()
         return synthesizer
 
-    def _open_acoustic_model(self, bundle: _core.Bundle) -> "OrtAcousticModel":
-        from koe.acoustic import OrtAcousticModel
-
-        return OrtAcousticModel(bundle, self.config.threads, self.config.providers)
+    def _preload_g2p(self) -> G2P:
+        g2p = self._load_g2p()
+        if isinstance(g2p, EspeakG2P):
+            g2p.preload()
+        return g2p
 
     def _open_vocoder(self, bundle: _core.Bundle) -> _core.Vocoder:
         config = self.config
