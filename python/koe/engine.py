@@ -16,7 +16,7 @@ from koe.audio import AudioData
 from koe.config import METAL_PRECISIONS, Config
 from koe.errors import InvalidModelError, InvalidRequestError, MetalUnavailableError
 from koe.g2p import G2P, EspeakG2P, Phonemes
-from koe.prosody import MAX_SPEED, MIN_SPEED, NEUTRAL, Directions, Prosody, Span
+from koe.prosody import MAX_SPEED, MIN_SPEED, NEUTRAL, TAG, Directions, Prosody, Span
 from koe.styles import StyleBank, parse_voice, without_surrogates
 from koe.voice import Language, Voice
 
@@ -263,11 +263,13 @@ class KokoroTTS:
         cancelled: threading.Event,
         clock: "StageClock | None" = None,
     ) -> Iterator[AudioData]:
-        from koe.live.pieces import read_tags
-
         content, chosen = _text(text), language_of(language, voice)
         rate, directions = _directions(speed, prosody, spans)
-        content, origins, directions = read_tags(content, directions)
+        origins = None
+        if TAG.search(content) is not None:
+            from koe.live.pieces import read_tags
+
+            content, origins, directions = read_tags(content, directions)
         pack = self._styles.pack(voice)
         pieces = self._ready().pieces(
             content, chosen, pack, rate, directions=directions, clock=clock, is_cancelled=cancelled.is_set

@@ -10,7 +10,7 @@ from enum import Enum
 from koe import _core
 from koe.errors import InvalidRequestError
 from koe.live.markup import CleanText, MarkupReader
-from koe.prosody import NEUTRAL, TAG, Closing, Directions, Opening, Pause, Prosody, Span, TagReader
+from koe.prosody import NEUTRAL, Closing, Directions, Opening, Pause, Prosody, Span, TagReader
 
 # Letters below which the model is weak; about as many tokens.
 _LEAST_LETTERS = 20
@@ -234,18 +234,15 @@ class TextStream:
         return spans
 
 
-def read_tags(text: str, directions: Directions) -> tuple[str, list[int] | None, Directions]:
+def read_tags(text: str, directions: Directions) -> tuple[str, list[int], Directions]:
     """Takes the prosody tags out of a whole text.
 
     Returns:
-        The text without them; for each of its characters, where it comes from, or None for where it stands; and the
-        directions by its characters.
+        The text without them; for each of its characters, where it comes from; and the directions by its characters.
 
     Raises:
         InvalidRequestError: a tag is out of range.
     """
-    if TAG.search(text) is None:
-        return text, None, directions
     reader = MarkupReader(markdown=False)
     parts = [reader.push(text), reader.flush()]
     clean = "".join(part.text for part in parts)
