@@ -94,11 +94,11 @@ struct StoreBf16 {
   }
 };
 
-struct Bf16 {
-  static constexpr bool scaled = false;
-  using sum = V::f32;
+// Four granules of values narrower than a float.
+template <class Value>
+struct Granules {
   struct in {
-    std::uint16_t pair[4][2];
+    Value lane[4][4 / sizeof(Value)];
   };
   static in load(const char* p) noexcept {
     in x;
@@ -107,12 +107,17 @@ struct Bf16 {
   }
   static in broadcast(const char* p) noexcept {
     in x;
-    for (auto& pair : x.pair) std::memcpy(pair, p, 4);
+    for (auto& granule : x.lane) std::memcpy(granule, p, 4);
     return x;
   }
+};
+
+struct Bf16 : Granules<std::uint16_t> {
+  static constexpr bool scaled = false;
+  using sum = V::f32;
   static V::f32 madd(V::f32 sum, in a, in b) noexcept {
     for (int i = 0; i < 4; ++i) {
-      sum[i] += from_bf16(a.pair[i][0]) * from_bf16(b.pair[i][0]) + from_bf16(a.pair[i][1]) * from_bf16(b.pair[i][1]);
+      sum[i] += from_bf16(a.lane[i][0]) * from_bf16(b.lane[i][0]) + from_bf16(a.lane[i][1]) * from_bf16(b.lane[i][1]);
     }
     return sum;
   }
@@ -125,28 +130,15 @@ struct StoreI8 {
   }
 };
 
-struct I8 {
+struct I8 : Granules<std::int8_t> {
   static constexpr bool scaled = true;
   using sum = I4;
-  struct in {
-    std::int8_t quad[4][4];
-  };
-  static in load(const char* p) noexcept {
-    in x;
-    std::memcpy(&x, p, sizeof x);
-    return x;
-  }
-  static in broadcast(const char* p) noexcept {
-    in x;
-    for (auto& quad : x.quad) std::memcpy(quad, p, 4);
-    return x;
-  }
   static sum start(const std::int32_t* zero_sum) noexcept {
     return I4{-zero_sum[0], -zero_sum[1], -zero_sum[2], -zero_sum[3]};
   }
   static sum madd(sum s, in a, in b) noexcept {
     for (int i = 0; i < 4; ++i) {
-      for (int k = 0; k < 4; ++k) s[i] += a.quad[i][k] * b.quad[i][k];
+      for (int k = 0; k < 4; ++k) s[i] += a.lane[i][k] * b.lane[i][k];
     }
     return s;
   }
