@@ -9,8 +9,7 @@ DEBUG_VARIABLE = "KOE_DEBUG"
 
 def main() -> None:
     """Runs the command: exit status 0, 1 for an error, 2 for wrong usage; `KOE_DEBUG=1` shows an error's place."""
-    # NumPy's OpenBLAS starts threads that spin for a while, just when the model is loaded; the command multiplies nothing
-    # with it.
+    # NumPy's OpenBLAS starts threads that spin for a while, just when the model is loaded, and nothing here needs them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from koe.cli.app import app
 
