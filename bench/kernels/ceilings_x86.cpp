@@ -17,13 +17,14 @@ constexpr int kChains = 12;
   KOE_STEP(op, r, 6) KOE_STEP(op, r, 7) KOE_STEP(op, r, 8) KOE_STEP(op, r, 9) KOE_STEP(op, r, 10) KOE_STEP(op, r, 11)
 
 // All operands are zero, so that no value is ever slow. vzeroall also clears what lies above the first 128 bits.
-#define KOE_CHAINS(name, op, r, operations)                                                                        \
+#define KOE_ROUNDS(name, round, operations)                                                                        \
   std::uint64_t name(std::uint64_t rounds) noexcept {                                                              \
     __asm__ volatile("vzeroall" ::: KOE_CLOBBERED);                                                                \
-    for (std::uint64_t i = 0; i < rounds; ++i) __asm__ volatile(KOE_STEPS(op, r)::: KOE_CLOBBERED);                \
+    for (std::uint64_t i = 0; i < rounds; ++i) __asm__ volatile(round::: KOE_CLOBBERED);                           \
     __asm__ volatile("vzeroupper" ::: KOE_CLOBBERED);                                                              \
     return rounds * kChains * (operations);                                                                        \
   }
+#define KOE_CHAINS(name, op, r, operations) KOE_ROUNDS(name, KOE_STEPS(op, r), operations)
 #define KOE_CLOBBERED                                                                                              \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
       "xmm14", "xmm15"
@@ -39,15 +40,10 @@ KOE_CHAINS(dpbf16, "vdpbf16ps", "zmm", 32 * 2)
   "vpsignb %%ymm15, %%ymm15, %%ymm14\n\tvpmaddubsw %%ymm14, %%ymm15, %%ymm14\n\t"                                  \
   "vpmaddwd %%ymm15, %%ymm14, %%ymm14\n\tvpaddd %%ymm14, %%ymm" #k ", %%ymm" #k "\n\t"
 
-std::uint64_t maddubs256(std::uint64_t rounds) noexcept {
-  __asm__ volatile("vzeroall" ::: KOE_CLOBBERED);
-  for (std::uint64_t i = 0; i < rounds; ++i) {
-    __asm__ volatile(KOE_PARTS(0) KOE_PARTS(1) KOE_PARTS(2) KOE_PARTS(3) KOE_PARTS(4) KOE_PARTS(5) KOE_PARTS(6) KOE_PARTS(7)
-                         KOE_PARTS(8) KOE_PARTS(9) KOE_PARTS(10) KOE_PARTS(11)::: KOE_CLOBBERED);
-  }
-  __asm__ volatile("vzeroupper" ::: KOE_CLOBBERED);
-  return rounds * kChains * 32 * 2;
-}
+KOE_ROUNDS(maddubs256,
+           KOE_PARTS(0) KOE_PARTS(1) KOE_PARTS(2) KOE_PARTS(3) KOE_PARTS(4) KOE_PARTS(5) KOE_PARTS(6) KOE_PARTS(7) KOE_PARTS(8)
+               KOE_PARTS(9) KOE_PARTS(10) KOE_PARTS(11),
+           32 * 2)
 
 #if defined(KOE_KERNELS_AMX)
 

@@ -320,6 +320,7 @@ class KokoroTTS:
             imported = pool.submit(import_module, "onnxruntime")
             bundle = self._load_bundle()
             vocoder = pool.submit(self._open_vocoder, bundle)
+            # The G2P's imports come after those that the session waits for.
             imported.exception()
             g2p = pool.submit(self._preload_g2p)
             from koe.acoustic import OrtAcousticModel

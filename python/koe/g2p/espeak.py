@@ -4,6 +4,7 @@
 import contextlib
 import threading
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from koe import _core
@@ -13,8 +14,6 @@ from koe.g2p.rules import RULES_V1_0, apply_rules
 from koe.voice import Language
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
 LANGUAGES = (
@@ -70,7 +69,8 @@ class EspeakG2P:
     def preload(self) -> None:
         """Imports what the first text needs, which takes longer than the text; whatever fails then says so."""
         with contextlib.suppress(ImportError):
-            _import_espeak()
+            import_module("espeakng_loader")
+            import_module("phonemizer.backend.espeak.wrapper")
 
     def phonemize(self, text: str, language: Language) -> Phonemes:
         """See `G2P.phonemize`."""
@@ -117,17 +117,12 @@ def _espeak(text: str, language: Language) -> str:
     return raw
 
 
-def _import_espeak() -> "tuple[ModuleType, type[EspeakWrapper]]":
+def _open_voice(language: Language) -> "EspeakWrapper":
     import espeakng_loader
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
-    return espeakng_loader, EspeakWrapper
-
-
-def _open_voice(language: Language) -> "EspeakWrapper":
-    espeakng_loader, base = _import_espeak()
     # The paths are the class's: on a class of koe's own they leave another user of phonemizer alone.
-    wrapper: type[EspeakWrapper] = type("KoeEspeak", (base,), {})
+    wrapper: type[EspeakWrapper] = type("KoeEspeak", (EspeakWrapper,), {})
     wrapper.set_library(espeakng_loader.get_library_path())
     wrapper.set_data_path(espeakng_loader.get_data_path())
     voice = wrapper()
