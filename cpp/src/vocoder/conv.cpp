@@ -69,10 +69,6 @@ const kernels::Product& product(const kernels::Table& table, Precision precision
   return table.float32;
 }
 
-Precision for_sensitive(const kernels::Table& table, Precision precision) noexcept {
-  return precision == Precision::bfloat16 && table.fastest != Precision::bfloat16 ? Precision::float32 : precision;
-}
-
 Snake::Snake(const Bundle& bundle, const std::string& name, std::size_t channels) {
   const std::vector<float> alpha = bundle.dequantized(name);
   if (alpha.size() != channels) {

@@ -36,10 +36,6 @@ struct Machine {
 /// The product of this precision in this table.
 const kernels::Product& product(const kernels::Table& table, kernels::Precision precision) noexcept;
 
-/// What the upsampling takes where the generator's other products take `precision`: it makes more of bfloat16's distance from
-/// float32 than any of them and is a 40th of the work. Only where bfloat16 is the fastest it takes it too.
-kernels::Precision for_sensitive(const kernels::Table& table, kernels::Precision precision) noexcept;
-
 /// Snake's parameters, one a channel, as the kernels want them.
 struct Snake {
   Snake() = default;
